@@ -1,0 +1,38 @@
+.DEFAULT_GOAL := help
+.PHONY: help up demo test lint bench tools cargo
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: tools cargo ## Run everything here and watch CMS events arrive as signed webhooks; Ctrl-C ends it
+	cargo run --bin tidings -- --log warn dev --demo
+
+demo: tools cargo ## The same, but ends once everything is delivered and verified
+	cargo run --bin tidings -- --log warn dev --demo --exit
+
+test: tools cargo lint ## Check everything: format, lints, docs, and all tests
+	@tools/python-test.sh
+	cargo build --workspace --bins --tests
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		echo 'cargo nextest run --workspace'; \
+		cargo nextest run --workspace; \
+	else \
+		echo 'cargo-nextest is not installed: running `cargo test`, which is slower'; \
+		cargo test --workspace; \
+	fi
+
+lint: cargo ## Check format, clippy, documentation and licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+	tools/licences.sh
+
+bench: tools cargo ## Measure the whole pipeline beside its floor (ARGS=--quick for a smoke run)
+	cargo build --release --workspace --bins
+	cargo run --release --bin tidings-bench -- $(ARGS)
+
+tools: ## Get a nats-server into .tools unless there is one
+	@tools/nats-server.sh
+
+cargo:
+	@command -v cargo >/dev/null || { echo 'cargo is missing: install Rust with rustup (https://rustup.rs)' >&2; exit 1; }
