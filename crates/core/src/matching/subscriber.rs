@@ -1,0 +1,117 @@
+//! A webhook as matching needs it.
+
+use crate::filter::{Condition, Doc, Test};
+use crate::filter::{
+    Facts, Filters, Observer, Patterns, Place, Seen, Truth, Unobserved, View, all,
+};
+use crate::id::WebhookId;
+use crate::name::{Pool, Space};
+use crate::topic::TopicPattern;
+use crate::webhook::{FieldError, Webhook};
+
+/// The fields of a definition that are conditions, beside its filters.
+const FIELDS: [Field; 4] = [
+    Field::Space,
+    Field::Enabled,
+    Field::Topics,
+    Field::ContentTypes,
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Space,
+    Enabled,
+    Topics,
+    ContentTypes,
+}
+
+/// One version of a webhook: what it wants, understood, and where its deliveries go. It holds no
+/// secret and nothing else that a router has no use for.
+#[derive(Debug)]
+pub struct Subscriber {
+    /// The webhook's id.
+    pub id: WebhookId,
+    /// The space it belongs to.
+    pub space: Space,
+    /// The version of its definition.
+    pub version: u64,
+    /// The fleet that sends its deliveries.
+    pub pool: Pool,
+    pub(super) is_enabled: bool,
+    pub(super) topics: Box<[TopicPattern]>,
+    /// What `contentTypes` asks for, as a condition; `None` for all.
+    pub(super) content_types: Option<Condition>,
+    pub(super) filters: Filters,
+}
+
+impl Subscriber {
+    /// Understands a webhook. `patterns` keeps what webhooks share.
+    ///
+    /// # Errors
+    /// What of its filters is not understood. Nothing that `webhook::check` passes.
+    pub fn compile(webhook: &Webhook, patterns: &mut Patterns) -> Result<Self, Vec<FieldError>> {
+        let definition = &webhook.definition;
+        Ok(Self {
+            id: webhook.id.clone(),
+            space: webhook.space.clone(),
+            version: webhook.version,
+            pool: definition.delivery.pool.clone(),
+            is_enabled: definition.enabled,
+            topics: definition.topics.clone().into(),
+            content_types: wanted_content_types(&definition.content_types),
+            filters: Filters::parse(&definition.filters, patterns)?,
+        })
+    }
+
+    /// Whether the webhook gets the event.
+    #[must_use]
+    pub fn wants(&self, facts: &Facts<'_>) -> bool {
+        self.judge(facts, &mut Unobserved) == Truth::Yes
+    }
+
+    /// What all conditions together come to.
+    pub(super) fn judge<O: Observer>(&self, facts: &Facts<'_>, observer: &mut O) -> Truth {
+        let fields = all::<O>(
+            FIELDS
+                .into_iter()
+                .map(|field| self.judge_field(field, facts, observer)),
+        );
+        if fields == Truth::No && !O::IS_THOROUGH {
+            return Truth::No;
+        }
+        fields.min(self.filters.judge(facts, observer))
+    }
+
+    fn judge_field<O: Observer>(&self, field: Field, facts: &Facts<'_>, observer: &mut O) -> Truth {
+        let event = facts.event();
+        let (name, saw, holds) = match field {
+            Field::Space => {
+                let saw = View::Text(event.space.as_str());
+                ("space", saw, self.space == event.space)
+            }
+            Field::Enabled => ("enabled", View::Bool(self.is_enabled), self.is_enabled),
+            Field::Topics => {
+                let saw = View::Text(event.topic.as_str());
+                let holds = self.topics.iter().any(|topic| topic.matches(&event.topic));
+                ("topics", saw, holds)
+            }
+            Field::ContentTypes => {
+                return match &self.content_types {
+                    Some(wanted) => wanted.judge(Place::Field("contentTypes"), facts, observer),
+                    None => Truth::Yes,
+                };
+            }
+        };
+        observer.enter(Place::Field(name));
+        observer.saw(Seen::Value(Some(saw.into())));
+        observer.leave(Truth::from(holds));
+        Truth::from(holds)
+    }
+}
+
+fn wanted_content_types(content_types: &[String]) -> Option<Condition> {
+    (!content_types.is_empty()).then(|| Condition::Value {
+        doc: Doc::content_type(),
+        test: Test::one_of(content_types),
+    })
+}

@@ -1,0 +1,13 @@
+//! The rules about where and what a tenant may send, against the corpora in `tests/corpora` and
+//! against properties that hold for any input.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may fail it")]
+
+mod address_properties;
+mod corpus;
+mod header_corpus;
+mod header_properties;
+mod ssrf_corpus;
+mod url_examples;
+mod url_properties;
+mod zone;

@@ -1,0 +1,15 @@
+//! The wire types of `proto/tidings/v1`, and the only conversions between them and the domain's.
+
+mod convert;
+mod time;
+
+/// The generated types.
+#[expect(missing_docs, reason = "generated from the commented .proto files")]
+pub mod v1 {
+    include!(concat!(env!("OUT_DIR"), "/tidings.v1.rs"));
+}
+
+pub use convert::{
+    SCHEMA_VERSION, WireError, delivery_from_wire, delivery_to_wire, event_from_wire, event_to_wire,
+};
+pub use time::{timestamp_from_wire, timestamp_to_wire};
