@@ -1,0 +1,286 @@
+//! Connecting to NATS, and waiting for it when it is away.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, ConnectOptions, Event, jetstream};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+/// How long the broker may take to acknowledge a published message before it is published again.
+pub const ACK_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// How long any other request to the broker may take.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
+
+// How to reach NATS. No doc comment: clap would make it the program's description.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "NATS")]
+pub struct NatsArgs {
+    /// Addresses of NATS servers, with commas between them.
+    #[arg(
+        long,
+        env = "TIDINGS_NATS_URL",
+        value_name = "URL",
+        default_value = "nats://127.0.0.1:4222",
+        hide_env_values = true
+    )]
+    pub nats_url: String,
+    /// File with NATS credentials (JWT and seed).
+    #[arg(long, env = "TIDINGS_NATS_CREDS", value_name = "FILE")]
+    pub nats_creds: Option<PathBuf>,
+    /// File with an nkey seed.
+    #[arg(
+        long,
+        env = "TIDINGS_NATS_NKEY",
+        value_name = "FILE",
+        conflicts_with = "nats_creds"
+    )]
+    pub nats_nkey: Option<PathBuf>,
+    /// File with certificates of authorities (PEM) that may sign the servers' certificates.
+    #[arg(long, env = "TIDINGS_NATS_CA", value_name = "FILE")]
+    pub nats_ca: Option<PathBuf>,
+    /// File with this client's certificate (PEM), for mutual TLS.
+    #[arg(
+        long,
+        env = "TIDINGS_NATS_CERT",
+        value_name = "FILE",
+        requires = "nats_key"
+    )]
+    pub nats_cert: Option<PathBuf>,
+    /// File with the key of this client's certificate (PEM).
+    #[arg(
+        long,
+        env = "TIDINGS_NATS_KEY",
+        value_name = "FILE",
+        requires = "nats_cert"
+    )]
+    pub nats_key: Option<PathBuf>,
+}
+
+impl NatsArgs {
+    /// The settings for a server at `url`, without credentials.
+    #[must_use]
+    pub fn at(url: impl Into<String>) -> Self {
+        Self {
+            nats_url: url.into(),
+            nats_creds: None,
+            nats_nkey: None,
+            nats_ca: None,
+            nats_cert: None,
+            nats_key: None,
+        }
+    }
+}
+
+/// Why no connection can be made, however long one waits.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// A file that was named cannot be used.
+    #[error("the file {path} given by --{option} cannot be used")]
+    File {
+        /// Which option named it.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
+    /// The addresses or settings make no sense.
+    #[error("NATS at {url} cannot be used: {detail}; check --nats-url")]
+    Settings {
+        /// The addresses.
+        url: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The process was told to stop while it waited.
+    #[error("told to stop before NATS at {url} could be reached")]
+    Stopped {
+        /// The addresses.
+        url: String,
+    },
+    /// Nobody answered in time.
+    #[error(
+        "NATS at {url} did not answer within {waited:?}; is it running, and is --nats-url right?"
+    )]
+    Unreachable {
+        /// The addresses.
+        url: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+}
+
+/// Connects as `name` and waits, for as long as it takes, until NATS is there. Says once that it
+/// waits. Afterwards the client reconnects by itself.
+///
+/// # Errors
+/// The settings cannot be used, or `stop` was cancelled.
+pub async fn connect(
+    args: &NatsArgs,
+    name: &str,
+    stop: &CancellationToken,
+) -> Result<Client, ConnectError> {
+    let client = start(args, name).await?;
+    if wait_connected(&client, Duration::from_secs(1)).await {
+        return Ok(client);
+    }
+    info!(nats.url = %shown(args), "waiting for NATS at {}", shown(args));
+    let waiting = async { while !wait_connected(&client, Duration::from_secs(60)).await {} };
+    match stop.run_until_cancelled(waiting).await {
+        Some(()) => Ok(client),
+        None => Err(ConnectError::Stopped { url: shown(args) }),
+    }
+}
+
+/// Connects as `name` or fails within `patience`: for commands that a person waits for.
+///
+/// # Errors
+/// The settings cannot be used, or nobody answered in time.
+pub async fn connect_within(
+    args: &NatsArgs,
+    name: &str,
+    patience: Duration,
+) -> Result<Client, ConnectError> {
+    let client = start(args, name).await?;
+    match wait_connected(&client, patience).await {
+        true => Ok(client),
+        false => Err(ConnectError::Unreachable {
+            url: shown(args),
+            waited: patience,
+        }),
+    }
+}
+
+/// A JetStream context with our time limits.
+#[must_use]
+pub fn jetstream(client: &Client) -> jetstream::Context {
+    jetstream::context::ContextBuilder::new()
+        .timeout(REQUEST_TIMEOUT)
+        .build(client.clone())
+}
+
+/// Whether the client is connected right now.
+#[must_use]
+pub fn is_connected(client: &Client) -> bool {
+    client.connection_state() == State::Connected
+}
+
+async fn start(args: &NatsArgs, name: &str) -> Result<Client, ConnectError> {
+    let servers: Vec<&str> = args.nats_url.split(',').map(str::trim).collect();
+    let settings = |detail: String| ConnectError::Settings {
+        url: shown(args),
+        detail,
+    };
+    let addresses = servers
+        .iter()
+        .map(|server| server.parse::<async_nats::ServerAddr>())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| settings(error.to_string()))?;
+    let options = options(args, name).await?;
+    options
+        .connect(addresses)
+        .await
+        .map_err(|error| settings(error.to_string()))
+}
+
+async fn options(args: &NatsArgs, name: &str) -> Result<ConnectOptions, ConnectError> {
+    let mut options = ConnectOptions::new()
+        .name(name)
+        .custom_inbox_prefix(format!("_INBOX.{name}"))
+        .retry_on_initial_connect()
+        .connection_timeout(CONNECT_TIMEOUT)
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .ping_interval(PING_INTERVAL)
+        .reconnect_delay_callback(|attempts| {
+            Duration::from_millis(50 * (1 << attempts.min(6)) as u64).min(RECONNECT_DELAY_MAX)
+        })
+        .event_callback(|event| async move { report(&event) });
+    if let Some(path) = &args.nats_creds {
+        let file = |source| ConnectError::File {
+            option: "nats-creds",
+            path: path.clone(),
+            source,
+        };
+        options = options.credentials_file(path).await.map_err(file)?;
+    }
+    if let Some(path) = &args.nats_nkey {
+        let file = |source| ConnectError::File {
+            option: "nats-nkey",
+            path: path.clone(),
+            source,
+        };
+        let seed = tokio::fs::read_to_string(path).await.map_err(file)?;
+        options = options.nkey(seed.trim().to_owned());
+    }
+    // The client reads these files at each connecting, and would try again for ever.
+    for (option, path) in [
+        ("nats-ca", &args.nats_ca),
+        ("nats-cert", &args.nats_cert),
+        ("nats-key", &args.nats_key),
+    ] {
+        let Some(path) = path else { continue };
+        let file = |source| ConnectError::File {
+            option,
+            path: path.clone(),
+            source,
+        };
+        tokio::fs::read(path).await.map_err(file)?;
+    }
+    if let Some(path) = &args.nats_ca {
+        options = options.add_root_certificates(path.clone());
+    }
+    if let (Some(cert), Some(key)) = (&args.nats_cert, &args.nats_key) {
+        options = options.add_client_certificate(cert.clone(), key.clone());
+    }
+    Ok(options)
+}
+
+async fn wait_connected(client: &Client, patience: Duration) -> bool {
+    let poll = async {
+        while !is_connected(client) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(patience, poll).await.is_ok()
+}
+
+/// The addresses without user names and passwords.
+fn shown(args: &NatsArgs) -> String {
+    let strip = |server: &str| match (server.split_once("://"), server.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        (None, Some((_, host))) => host.to_owned(),
+        (_, None) => server.to_owned(),
+    };
+    args.nats_url
+        .split(',')
+        .map(|server| strip(server.trim()))
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+fn report(event: &Event) {
+    match event {
+        Event::Connected => info!("connected to NATS"),
+        Event::Disconnected => warn!("lost the connection to NATS; reconnecting"),
+        Event::SlowConsumer(_) => warn!("NATS: {event}"),
+        Event::ClientError(error) => debug!(%error, "NATS client"),
+        other => debug!("NATS: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_an_address_are_not_shown() {
+        let args = NatsArgs::at("nats://u:p@a:4222, tls://b:4222");
+        assert_eq!(shown(&args), "nats://a:4222,tls://b:4222");
+    }
+}

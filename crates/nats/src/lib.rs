@@ -1,0 +1,16 @@
+//! The JetStream edge: subjects, streams, publishing, consuming, tables.
+//!
+//! [`topology`] is the only place that knows which streams there are. [`publish`] stores messages
+//! and answers only after the broker's acknowledgement; [`consume`] takes work; [`table`] keeps a
+//! bucket as a local snapshot. No rule of the product is here.
+
+pub mod connect;
+pub mod consume;
+pub mod publish;
+pub mod subject;
+pub mod table;
+pub mod topology;
+pub mod trace_context;
+
+/// The one client library of the workspace, for the types that pass through.
+pub use async_nats;

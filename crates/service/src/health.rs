@@ -1,0 +1,44 @@
+//! Whether the process can do its work, and what keeps it from it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a process needs before it is ready. Cheap to clone; all clones share their checks.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    checks: Arc<Mutex<BTreeMap<&'static str, Result<(), String>>>>,
+}
+
+impl Health {
+    /// Nothing is needed yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The check `name` holds.
+    pub fn ready(&self, name: &'static str) {
+        self.set(name, Ok(()));
+    }
+
+    /// The check `name` does not hold, because of `reason`.
+    pub fn unready(&self, name: &'static str, reason: impl Into<String>) {
+        self.set(name, Err(reason.into()));
+    }
+
+    /// All checks; the process is ready when each is `Ok`.
+    #[must_use]
+    pub fn checks(&self) -> BTreeMap<&'static str, Result<(), String>> {
+        self.checks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set(&self, name: &'static str, state: Result<(), String>) {
+        self.checks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name, state);
+    }
+}
