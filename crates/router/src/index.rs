@@ -1,0 +1,392 @@
+//! All webhooks, found by space and topic, kept fresh while events are matched.
+//!
+//! The index is an immutable map that is swapped as a whole. Readers never wait. A change makes a
+//! new map that shares all but the way to the changed webhook with the old one, so it costs the
+//! same however many webhooks there are.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use rpds::HashTrieMapSync;
+use tidings_core::event::Event;
+use tidings_core::filter::Patterns;
+use tidings_core::id::WebhookId;
+use tidings_core::matching::{SpaceIndex, Subscriber};
+use tidings_core::name::Space;
+use tidings_core::webhook::{EndpointState, Status, StoredError, Webhook};
+use tidings_nats::table::Sink;
+use tracing::warn;
+
+type Spaces = HashTrieMapSync<Space, SpaceIndex>;
+type States = HashTrieMapSync<Space, HashTrieMapSync<WebhookId, EndpointState>>;
+
+/// All webhooks and the states of their endpoints.
+pub struct Index {
+    spaces: ArcSwap<Spaces>,
+    /// Only endpoints that were disabled.
+    disabled: ArcSwap<States>,
+    /// Records of a newer version, and whose they are: events of these spaces wait.
+    newer: ArcSwap<HashMap<String, Space>>,
+    /// Only the watch of the webhooks compiles patterns.
+    patterns: Mutex<Patterns>,
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Index")
+            .field("webhooks", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self {
+            spaces: ArcSwap::from_pointee(Spaces::new_sync()),
+            disabled: ArcSwap::from_pointee(States::new_sync()),
+            newer: ArcSwap::default(),
+            patterns: Mutex::default(),
+        }
+    }
+}
+
+impl Index {
+    /// Whether a webhook of `space` was written by a newer version, so that nobody here can say
+    /// which events it gets.
+    #[must_use]
+    pub fn waits_for_upgrade(&self, space: &Space) -> bool {
+        self.newer.load().values().any(|waiting| waiting == space)
+    }
+
+    fn wait_for_upgrade(&self, key: &str) {
+        let Some((space, _)) = read_key(key) else {
+            return;
+        };
+        let mut newer = HashMap::clone(&self.newer.load());
+        newer.insert(key.to_owned(), space);
+        self.newer.store(Arc::new(newer));
+    }
+
+    fn forget_newer(&self, key: &str) {
+        if self.newer.load().contains_key(key) {
+            let mut newer = HashMap::clone(&self.newer.load());
+            newer.remove(key);
+            self.newer.store(Arc::new(newer));
+        }
+    }
+
+    /// The webhooks that get `event`, each once, in no order. Those whose endpoint was disabled get
+    /// nothing.
+    #[must_use]
+    pub fn candidates(&self, event: &Event) -> Vec<Arc<Subscriber>> {
+        let spaces = self.spaces.load();
+        let Some(space) = spaces.get(&event.space) else {
+            return Vec::new();
+        };
+        let disabled = self.disabled.load();
+        let disabled = disabled.get(&event.space);
+        space
+            .candidates(event)
+            .into_iter()
+            .filter(|subscriber| {
+                let state = disabled.and_then(|states| states.get(&subscriber.id));
+                !state.is_some_and(|state| state.holds_for(subscriber.version))
+            })
+            .map(Arc::clone)
+            .collect()
+    }
+
+    /// How many webhooks there are. Asks every space.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.spaces.load().values().map(SpaceIndex::len).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.spaces.load().is_empty()
+    }
+
+    /// Where the bucket of webhooks goes.
+    pub fn webhooks(&self) -> impl Sink + '_ {
+        WebhookSink(self)
+    }
+
+    /// Where the bucket of endpoint states goes.
+    pub fn states(&self) -> impl Sink + '_ {
+        StateSink(self)
+    }
+
+    /// Swaps in what `change` makes of a space's index. One writer at a time: the bucket's watch.
+    fn change(&self, space: &Space, change: impl FnOnce(&mut SpaceIndex)) {
+        let mut spaces = Spaces::clone(&self.spaces.load());
+        let mut index = spaces.get(space).cloned().unwrap_or_default();
+        change(&mut index);
+        match index.is_empty() {
+            true => {
+                spaces.remove_mut(space);
+            }
+            false => spaces.insert_mut(space.clone(), index),
+        }
+        self.spaces.store(Arc::new(spaces));
+    }
+}
+
+struct WebhookSink<'a>(&'a Index);
+
+impl Sink for WebhookSink<'_> {
+    fn put(&self, key: &str, value: &[u8]) {
+        let webhook = match Webhook::from_stored(value) {
+            Ok(webhook) if key == key_of(&webhook.space, &webhook.id) => webhook,
+            Ok(_) => return warn!(key, "a webhook lies under a key that is not its own"),
+            Err(error) => {
+                if matches!(error, StoredError::Newer { .. }) {
+                    self.0.wait_for_upgrade(key);
+                }
+                return warn!(key, %error, "a webhook cannot be read; what it was before stays");
+            }
+        };
+        self.0.forget_newer(key);
+        let mut patterns = self
+            .0
+            .patterns
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let compiled = Subscriber::compile(&webhook, &mut patterns);
+        drop(patterns);
+        match compiled {
+            Ok(subscriber) => self.0.change(&webhook.space, |index| {
+                index.insert(Arc::new(subscriber));
+            }),
+            Err(faults) => {
+                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                let faults = faults.join("; ");
+                warn!(key, %faults, "a webhook's filters are not understood; what it was before stays");
+            }
+        }
+    }
+
+    fn remove(&self, key: &str) {
+        self.0.forget_newer(key);
+        if let Some((space, id)) = read_key(key) {
+            self.0.change(&space, |index| index.remove(&id));
+        }
+    }
+
+    fn retain(&self, keys: &HashSet<String>) {
+        let spaces = self.0.spaces.load();
+        let gone = spaces
+            .values()
+            .flat_map(SpaceIndex::iter)
+            .filter(|webhook| !keys.contains(&key_of(&webhook.space, &webhook.id)));
+        for webhook in gone {
+            self.0
+                .change(&webhook.space, |index| index.remove(&webhook.id));
+        }
+    }
+}
+
+struct StateSink<'a>(&'a Index);
+
+impl StateSink<'_> {
+    fn change(
+        &self,
+        key: &str,
+        change: impl FnOnce(&mut HashTrieMapSync<WebhookId, EndpointState>, WebhookId),
+    ) {
+        let Some((space, id)) = read_key(key) else {
+            return;
+        };
+        let mut all = States::clone(&self.0.disabled.load());
+        let mut states = all
+            .get(&space)
+            .cloned()
+            .unwrap_or_else(HashTrieMapSync::new_sync);
+        change(&mut states, id);
+        match states.is_empty() {
+            true => {
+                all.remove_mut(&space);
+            }
+            false => all.insert_mut(space, states),
+        }
+        self.0.disabled.store(Arc::new(all));
+    }
+}
+
+impl Sink for StateSink<'_> {
+    fn put(&self, key: &str, value: &[u8]) {
+        match serde_json::from_slice::<EndpointState>(value) {
+            Ok(state) if state.status == Status::Disabled => {
+                self.change(key, |states, id| states.insert_mut(id, state));
+            }
+            Ok(_) => self.remove(key),
+            Err(error) => warn!(key, %error, "an endpoint's state cannot be read"),
+        }
+    }
+
+    fn remove(&self, key: &str) {
+        self.change(key, |states, id| {
+            states.remove_mut(&id);
+        });
+    }
+
+    fn retain(&self, keys: &HashSet<String>) {
+        let all = self.0.disabled.load();
+        let known = all
+            .iter()
+            .flat_map(|(space, states)| states.keys().map(|id| key_of(space, id)));
+        for key in known.filter(|key| !keys.contains(key)) {
+            self.remove(&key);
+        }
+    }
+}
+
+/// The key of a webhook in both buckets.
+fn key_of(space: &Space, id: &WebhookId) -> String {
+    format!("{space}.{id}")
+}
+
+fn read_key(key: &str) -> Option<(Space, WebhookId)> {
+    let (space, id) = key.split_once('.')?;
+    Some((space.parse().ok()?, id.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use jiff::Timestamp;
+    use tidings_core::webhook::SCHEMA_VERSION;
+
+    use super::*;
+
+    fn webhook(id: &str, version: u64) -> Webhook {
+        let definition = serde_json::json!({ "url": "https://a.example.com", "topics": ["*.*"] });
+        Webhook {
+            schema: SCHEMA_VERSION,
+            id: id.parse().unwrap(),
+            space: "acme".parse().unwrap(),
+            definition: serde_json::from_value(definition).unwrap(),
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+            version,
+        }
+    }
+
+    fn event() -> Event {
+        Event {
+            id: "e1".parse().unwrap(),
+            space: "acme".parse().unwrap(),
+            environment: Default::default(),
+            topic: "Entry.publish".parse().unwrap(),
+            entity: Default::default(),
+            occurred_at: Timestamp::UNIX_EPOCH,
+            actor: String::new(),
+            context: Default::default(),
+            payload: Bytes::from_static(b"{}"),
+        }
+    }
+
+    fn matched(index: &Index) -> usize {
+        index.candidates(&event()).len()
+    }
+
+    #[test]
+    fn the_index_follows_its_bucket() {
+        let index = Index::default();
+        let sink = index.webhooks();
+        sink.put("acme.wh_1", &webhook("wh_1", 1).to_stored());
+        sink.put("acme.wh_2", &webhook("wh_2", 1).to_stored());
+        sink.put("acme.wh_3", b"nonsense");
+        sink.put("other.wh_4", &webhook("wh_4", 1).to_stored());
+        assert_eq!((index.len(), matched(&index)), (2, 2));
+        sink.remove("acme.wh_1");
+        assert_eq!(matched(&index), 1);
+        sink.retain(&HashSet::new());
+        assert_eq!((index.len(), matched(&index)), (0, 0));
+    }
+
+    #[test]
+    fn a_disabled_endpoint_gets_nothing_until_its_webhook_changes() {
+        let index = Index::default();
+        index
+            .webhooks()
+            .put("acme.wh_1", &webhook("wh_1", 3).to_stored());
+        let state = EndpointState {
+            status: Status::Disabled,
+            reason: "gone".into(),
+            until: None,
+            webhook_version: 3,
+            pause: None,
+        };
+        index
+            .states()
+            .put("acme.wh_1", &serde_json::to_vec(&state).unwrap());
+        assert_eq!(matched(&index), 0);
+        index
+            .webhooks()
+            .put("acme.wh_1", &webhook("wh_1", 4).to_stored());
+        assert_eq!(matched(&index), 1);
+    }
+
+    #[test]
+    fn a_filtered_webhook_gets_only_its_events() {
+        let index = Index::default();
+        let mut filtered = webhook("wh_1", 1);
+        filtered.definition.filters = vec![
+            serde_json::json!({"equals": [{"doc": "sys.environment.sys.id"}, "staging"]}),
+            serde_json::json!({"gt": [{"doc": "fields.price"}, 4]}),
+        ];
+        index.webhooks().put("acme.wh_1", &filtered.to_stored());
+        for (environment, payload, expected) in [
+            ("staging", r#"{"fields": {"price": 4.5}}"#, 1),
+            ("staging", r#"{"fields": {"price": 3}}"#, 0),
+            ("staging", "{}", 0),
+            ("master", r#"{"fields": {"price": 4.5}}"#, 0),
+        ] {
+            let event = Event {
+                environment: environment.parse().unwrap(),
+                payload: Bytes::from_static(payload.as_bytes()),
+                ..event()
+            };
+            let found = index.candidates(&event).len();
+            assert_eq!(found, expected, "{environment} {payload}");
+        }
+    }
+
+    #[test]
+    fn a_definition_that_is_not_understood_leaves_the_one_before_in_force() {
+        let index = Index::default();
+        let sink = index.webhooks();
+        sink.put("acme.wh_1", &webhook("wh_1", 1).to_stored());
+        let mut broken = webhook("wh_1", 2);
+        broken.definition.filters = vec![serde_json::json!({"equal": []})];
+        sink.put("acme.wh_1", &broken.to_stored());
+        sink.put("acme.wh_2", &broken.to_stored());
+        assert_eq!((index.len(), matched(&index)), (1, 1));
+        assert_eq!(index.candidates(&event())[0].version, 1);
+    }
+
+    #[test]
+    fn states_of_other_webhooks_do_not_count() {
+        let index = Index::default();
+        index
+            .webhooks()
+            .put("acme.wh_1", &webhook("wh_1", 1).to_stored());
+        let state = EndpointState {
+            status: Status::Disabled,
+            webhook_version: 9,
+            ..EndpointState::default()
+        };
+        let state = serde_json::to_vec(&state).unwrap();
+        for key in ["acme.wh_2", "other.wh_1", "nonsense"] {
+            index.states().put(key, &state);
+        }
+        assert_eq!(matched(&index), 1);
+        index.states().put("acme.wh_1", &state);
+        assert_eq!(matched(&index), 0);
+        index.states().retain(&HashSet::new());
+        assert_eq!(matched(&index), 1);
+    }
+}

@@ -1,0 +1,301 @@
+//! One event: take, decide, act, settle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::{AckKind, Message};
+use async_nats::{Client, HeaderMap};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use opentelemetry::KeyValue;
+use tidings_core::dead_letter::Reason;
+use tidings_core::delivery::{Delivery, Progress};
+use tidings_core::event::EventError;
+use tidings_core::id::DeliveryId;
+use tidings_core::matching::Subscriber;
+use tidings_core::name::Space;
+use tidings_core::partition::partition_of;
+use tidings_nats::publish::{Bounds, Outgoing, PublishError, Publisher};
+use tidings_nats::subject;
+use tidings_nats::topology::{ACK_WAIT, Commit, Layout};
+use tidings_nats::trace_context::TraceContext;
+use tidings_proto::{delivery_to_wire, timestamp_to_wire, v1};
+use tidings_service::clock;
+use tidings_service::lifecycle::Lifecycle;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::index::Index;
+use crate::metrics::Metrics;
+use crate::open::{Opened, Place, open};
+
+/// How many deliveries of one event are stored at once, so that a huge fan-out lets others by.
+const FAN_OUT_CONCURRENCY: usize = 256;
+const BLOCK_BYTES: usize = 1_024;
+/// 64 MiB of deliveries on their way into the stream.
+const BLOCKS_MAX: usize = 64 * 1_024;
+/// What an event that cannot be routed yet counts as.
+const LATER: &str = "later";
+/// How long an event waits for a newer router.
+const LATER_WAIT: Duration = Duration::from_secs(10);
+/// How long an event waits after the broker has refused something.
+const FAILED_WAIT: Duration = Duration::from_secs(1);
+
+/// Routes events.
+#[derive(Debug)]
+pub struct Router {
+    index: Arc<Index>,
+    deliveries: Publisher,
+    dead_letters: Publisher,
+    partitions: u16,
+    /// The copies of events that are under way, in blocks.
+    memory: Semaphore,
+    metrics: Metrics,
+    stop: CancellationToken,
+}
+
+impl Router {
+    /// A router over `index` that stops repeating itself when `lifecycle` is told to leave.
+    #[must_use]
+    pub fn new(client: Client, layout: &Layout, index: Arc<Index>, lifecycle: &Lifecycle) -> Self {
+        Self {
+            index,
+            deliveries: Publisher::new(client.clone(), layout.commit, Bounds::default()),
+            dead_letters: Publisher::new(client, Commit::Single, Bounds::default()),
+            partitions: layout.partitions,
+            memory: Semaphore::new(BLOCKS_MAX),
+            metrics: Metrics::new(),
+            stop: lifecycle.abort.clone(),
+        }
+    }
+
+    /// Routes one message. Whatever cannot be settled stays in the stream and comes again.
+    pub async fn handle(&self, message: Message) {
+        let begun = Instant::now();
+        let routed = self.route(&message);
+        let outcome = match self.keep_alive(&message, routed).await {
+            Ok(LATER) => {
+                settle(&message, AckKind::Nak(Some(LATER_WAIT))).await;
+                LATER
+            }
+            Ok(outcome) => {
+                settle(&message, AckKind::Ack).await;
+                outcome
+            }
+            Err(error) => {
+                warn!(%error, subject = %message.subject, "an event is not routed yet; it comes again");
+                settle(&message, AckKind::Nak(Some(FAILED_WAIT))).await;
+                LATER
+            }
+        };
+        self.metrics
+            .events
+            .add(1, &[KeyValue::new("outcome", outcome)]);
+        self.metrics
+            .seconds
+            .record(begun.elapsed().as_secs_f64(), &[]);
+    }
+
+    async fn route(&self, message: &Message) -> Result<&'static str, PublishError> {
+        let place = Place::of(message);
+        let opened = match open(message, place) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.bury_event(message, place, &error).await?;
+                return Ok("invalid");
+            }
+        };
+        if self.index.waits_for_upgrade(&opened.event.space) {
+            return Ok(LATER);
+        }
+        let webhooks = self.index.candidates(&opened.event);
+        if webhooks.is_empty() {
+            return Ok("unmatched");
+        }
+        let trace = TraceContext::from_headers(message.headers.as_ref());
+        let (opened, trace) = (&opened, trace.as_ref());
+        stream::iter(webhooks)
+            .map(|webhook| async move { self.fan_out(opened, &webhook, trace).await })
+            .buffer_unordered(FAN_OUT_CONCURRENCY)
+            .try_collect::<()>()
+            .await?;
+        Ok("matched")
+    }
+
+    /// Stores the delivery of an event to one webhook. Doing it again stores nothing new.
+    async fn fan_out(
+        &self,
+        opened: &Opened,
+        webhook: &Subscriber,
+        trace: Option<&TraceContext>,
+    ) -> Result<(), PublishError> {
+        // Each delivery is a copy of its event, so only so many are made before they are stored.
+        let blocks = opened
+            .bytes
+            .len()
+            .div_ceil(BLOCK_BYTES)
+            .clamp(1, BLOCKS_MAX);
+        let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
+        let _memory = self.memory.acquire_many(blocks).await;
+        let delivery = delivery_of(opened, webhook);
+        let mut headers = HeaderMap::new();
+        if let Some(trace) = trace {
+            trace.write(&mut headers);
+        }
+        let outgoing = Outgoing {
+            subject: subject::delivery(&webhook.pool, partition_of(&webhook.id, self.partitions)),
+            id: delivery.id.to_string(),
+            headers,
+            payload: encode(&delivery_to_wire(&delivery)),
+        };
+        match self
+            .deliveries
+            .publish_persistently(outgoing, &self.stop)
+            .await
+        {
+            Ok(stored) => {
+                self.metrics.stored(stored.duplicate);
+                Ok(())
+            }
+            Err(PublishError::TooLarge { bytes }) => self.bury_oversized(&delivery, bytes).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn bury_event(
+        &self,
+        message: &Message,
+        place: Place,
+        error: &EventError,
+    ) -> Result<(), PublishError> {
+        let space: Option<Space> =
+            subject::read_event(&message.subject).and_then(|subject| subject.space.parse().ok());
+        let pointer = if error.pointer.is_empty() {
+            "the event"
+        } else {
+            &error.pointer
+        };
+        let detail = format!("{}: {pointer}: {}", error.code, error.detail);
+        warn!(subject = %message.subject, sequence = place.sequence, "an invalid event: {detail}");
+        let letter = v1::DeadLetter {
+            space: space.as_ref().map(ToString::to_string).unwrap_or_default(),
+            raw: message.payload.clone(),
+            subject: message.subject.to_string(),
+            sequence: place.sequence,
+            ..dead_letter(Reason::InvalidEvent, detail)
+        };
+        let id = format!("event.{}.dead", place.sequence);
+        self.bury(subject::dead_letter(space.as_ref(), None), id, letter)
+            .await
+    }
+
+    async fn bury_oversized(&self, delivery: &Delivery, bytes: usize) -> Result<(), PublishError> {
+        let detail = format!("the delivery has {bytes} bytes, which is more than the stream takes");
+        let letter = v1::DeadLetter {
+            space: delivery.space.to_string(),
+            webhook_id: delivery.webhook_id.to_string(),
+            delivery: Some(v1::Delivery {
+                event: Bytes::new(),
+                ..delivery_to_wire(delivery)
+            }),
+            sequence: delivery.event_sequence,
+            ..dead_letter(Reason::Oversized, detail)
+        };
+        let subject = subject::dead_letter(Some(&delivery.space), Some(&delivery.webhook_id));
+        let id = format!("{}.{}.dead", delivery.id, delivery.progress.attempt);
+        self.bury(subject, id, letter).await
+    }
+
+    /// Stores a dead letter; without the message's bytes where they do not fit.
+    async fn bury(
+        &self,
+        subject: String,
+        id: String,
+        letter: v1::DeadLetter,
+    ) -> Result<(), PublishError> {
+        let reason = letter.reason.clone();
+        let outgoing = Outgoing {
+            subject,
+            id,
+            headers: HeaderMap::new(),
+            payload: encode(&letter),
+        };
+        let shorter = Outgoing {
+            payload: encode(&v1::DeadLetter {
+                raw: Bytes::new(),
+                ..letter
+            }),
+            ..outgoing.clone()
+        };
+        let stored = match self
+            .dead_letters
+            .publish_persistently(outgoing, &self.stop)
+            .await
+        {
+            Err(PublishError::TooLarge { .. }) => {
+                self.dead_letters
+                    .publish_persistently(shorter, &self.stop)
+                    .await
+            }
+            stored => stored,
+        };
+        stored?;
+        self.metrics
+            .dead_letters
+            .add(1, &[KeyValue::new("reason", reason)]);
+        Ok(())
+    }
+
+    /// Tells the broker that the message is being worked on, for as long as `work` takes.
+    async fn keep_alive<T>(&self, message: &Message, work: impl Future<Output = T>) -> T {
+        let period = ACK_WAIT / 3;
+        let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                result = &mut work => return result,
+                _ = ticks.tick() => settle(message, AckKind::Progress).await,
+            }
+        }
+    }
+}
+
+fn delivery_of(opened: &Opened, webhook: &Subscriber) -> Delivery {
+    let event = &opened.event;
+    let now = clock::now();
+    Delivery {
+        id: DeliveryId::derive(&event.space, &event.environment, &event.id, &webhook.id),
+        webhook_id: webhook.id.clone(),
+        space: event.space.clone(),
+        environment: event.environment.clone(),
+        event_id: event.id.clone(),
+        event_sequence: opened.sequence,
+        event: opened.bytes.clone(),
+        created_at: now,
+        progress: Progress::first(now),
+    }
+}
+
+fn dead_letter(reason: Reason, detail: String) -> v1::DeadLetter {
+    v1::DeadLetter {
+        reason: reason.to_string(),
+        detail,
+        at: Some(timestamp_to_wire(clock::now())),
+        schema_version: tidings_proto::SCHEMA_VERSION,
+        ..v1::DeadLetter::default()
+    }
+}
+
+fn encode(message: &impl prost::Message) -> Bytes {
+    Bytes::from(message.encode_to_vec())
+}
+
+/// An acknowledgement that gets lost costs a repetition, never a message.
+async fn settle(message: &Message, kind: AckKind) {
+    if let Err(error) = message.ack_with(kind).await {
+        debug!(%error, "could not tell the broker; the message comes again");
+    }
+}

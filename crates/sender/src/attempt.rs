@@ -1,0 +1,143 @@
+//! One attempt: the request is made, sent, and what came of it is told.
+
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
+use tidings_core::attempt::Outcome;
+use tidings_core::format::{Content, Rendered};
+use tidings_core::retry_after;
+use tidings_egress::{EgressClient, Exchange, Failure, OutgoingRequest};
+use tidings_nats::trace_context::{TRACEPARENT, TRACESTATE, TraceContext};
+use tidings_service::clock;
+
+use crate::open::Opened;
+use crate::webhooks::{Entry, Target, Unusable};
+
+/// An attempt that was made.
+#[derive(Debug)]
+pub struct Attempt {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// What went wrong, for people; empty if nothing did.
+    pub error: String,
+    /// Whether it failed through our own fault, so that the delivery is not charged for it.
+    pub is_our_fault: bool,
+    /// What was sent; `None` if it did not come to that.
+    pub request: Option<Request>,
+    /// What came of it; `None` if nothing was sent.
+    pub exchange: Option<Exchange>,
+}
+
+/// What was sent, without its body.
+#[derive(Debug)]
+pub struct Request {
+    /// The method.
+    pub method: http::Method,
+    /// All headers but those of the connection.
+    pub headers: HeaderMap,
+    /// How long the body is.
+    pub body_bytes: usize,
+}
+
+impl Attempt {
+    /// How long it took.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.exchange
+            .as_ref()
+            .map_or(Duration::ZERO, |exchange| exchange.timings.total)
+    }
+}
+
+/// Makes one attempt at `opened`.
+pub async fn attempt(client: &EgressClient, webhook: &Entry, opened: &Opened) -> Attempt {
+    let started_at = clock::now();
+    let target = match webhook.target.as_ref() {
+        Ok(target) => target,
+        Err(unusable) => return not_sent(started_at, unusable),
+    };
+    let rendered = render(target, opened, started_at);
+    let request = Request {
+        method: rendered.method.clone(),
+        headers: rendered.headers.clone(),
+        body_bytes: rendered.body.len(),
+    };
+    let outgoing = OutgoingRequest {
+        method: rendered.method,
+        url: target.url.clone(),
+        headers: rendered.headers,
+        body: rendered.body,
+        content_length: true,
+    };
+    let exchange = client.exchange(outgoing, webhook.plan.timeout).await;
+    let failure = exchange.result.as_ref().err();
+    Attempt {
+        started_at,
+        outcome: outcome_of(&exchange),
+        error: failure.map(ToString::to_string).unwrap_or_default(),
+        is_our_fault: failure.is_some_and(Failure::is_ours),
+        request: Some(request),
+        exchange: Some(exchange),
+    }
+}
+
+fn not_sent(started_at: Timestamp, unusable: &Unusable) -> Attempt {
+    Attempt {
+        started_at,
+        outcome: Outcome::Failed {
+            code: unusable.code,
+        },
+        error: unusable.detail.clone(),
+        is_our_fault: false,
+        request: None,
+        exchange: None,
+    }
+}
+
+fn render(target: &Target, opened: &Opened, now: Timestamp) -> Rendered {
+    let content = Content {
+        delivery: &opened.delivery.id,
+        topic: &opened.topic,
+        occurred_at: opened.occurred_at,
+        payload: &opened.payload,
+    };
+    let mut rendered = target.template.render(content, now);
+    if let Some(trace) = &opened.trace {
+        write_trace(trace, &mut rendered.headers);
+    }
+    rendered
+}
+
+fn write_trace(trace: &TraceContext, headers: &mut HeaderMap) {
+    let all = [
+        (TRACEPARENT, Some(&trace.traceparent)),
+        (TRACESTATE, trace.tracestate.as_ref()),
+    ];
+    for (name, value) in all {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+fn outcome_of(exchange: &Exchange) -> Outcome {
+    match &exchange.result {
+        Ok(response) => {
+            let asked = response
+                .headers
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok());
+            Outcome::Answered {
+                status: response.status.as_u16(),
+                retry_after: asked.and_then(|value| retry_after::parse(value, clock::now())),
+            }
+        }
+        Err(failure) => Outcome::Failed {
+            code: failure.code(),
+        },
+    }
+}

@@ -1,0 +1,231 @@
+//! One delivery: take, decide, act, settle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tidings_core::attempt::Outcome;
+use tidings_core::dead_letter::Reason;
+use tidings_core::delivery::Delivery;
+use tidings_core::pause::Signal;
+use tidings_core::verdict::{Verdict, is_expired, judge};
+use tidings_core::webhook::Status;
+use tidings_egress::EgressClient;
+use tidings_service::clock;
+use tracing::warn;
+
+use crate::attempt::{Attempt, attempt};
+use crate::gate::{self, Slot};
+use crate::hand::Taken;
+use crate::hosts::{HostSlot, Hosts};
+use crate::log;
+use crate::metrics::Metrics;
+use crate::open::{Opened, open};
+use crate::partitions::Tenure;
+use crate::permits::{Permit, Permits};
+use crate::pull::Room;
+use crate::record::Recorder;
+use crate::settle::{Attempted, Settler, Step, has_turn, later};
+use crate::webhooks::{Entry, Found, Webhooks};
+
+/// A message that the broker has delivered more often than this was in hand whenever its sender
+/// died, or was handed back very often. More than the three deaths of DESIGN.md section 2, because
+/// a restarted broker and a draining sender count here, too.
+const DELIVERED_MAX: i64 = 5;
+/// A message that the broker has delivered this often is not handed back once more.
+const HANDED_BACK_MAX: i64 = 3;
+/// How long a delivery is put off whose webhook the watch has not brought yet.
+const LAG: Duration = Duration::from_secs(1);
+/// How long a delivery is put off whose host has all it may have, at the least.
+const FULL_HOST: Duration = Duration::from_secs(1);
+/// How long a delivery is put off whose attempt failed through our own fault.
+const OUR_FAULT: Duration = Duration::from_secs(5);
+/// How long a message of a newer version is left to newer senders.
+const LEFT_TO_NEWER: Duration = Duration::from_secs(10);
+
+/// Sends deliveries.
+#[derive(Debug)]
+pub struct Sender {
+    pub(crate) client: EgressClient,
+    pub(crate) webhooks: Arc<Webhooks>,
+    pub(crate) hosts: Hosts,
+    pub(crate) permits: Arc<Permits>,
+    pub(crate) recorder: Recorder,
+    pub(crate) settler: Settler,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// All that an attempt needs to be under way.
+struct Ticket {
+    slot: Slot,
+    host: Option<HostSlot>,
+    permit: Permit,
+}
+
+/// What is decided about a delivery.
+enum Decision {
+    /// Its attempt begins now.
+    Go(Arc<Entry>, Ticket),
+    /// It gets no attempt now; this follows.
+    Settle(Step),
+    /// It is for another sender.
+    HandBack,
+}
+
+impl Sender {
+    /// Brings one message to its next step; `tenure` is that of its partition. If this future is
+    /// dropped, the message comes again.
+    pub async fn send(&self, taken: Taken, room: Option<Room>, tenure: &Tenure) {
+        let opened = match open(&taken) {
+            Ok(opened) => opened,
+            Err(error) if error.is_newer() => {
+                warn!(%error, "leaving a delivery to newer senders");
+                return self.settler.put_off_raw(taken, LEFT_TO_NEWER).await;
+            }
+            Err(error) => return self.settler.bury_unread(taken, &error).await,
+        };
+        let (webhook, ticket) = match self.decide(&taken, &opened, tenure).await {
+            Decision::Go(webhook, ticket) => (webhook, ticket),
+            Decision::Settle(step) => {
+                let settle = self.settler.settle(taken, &opened, step, None, async {});
+                return settle.await;
+            }
+            Decision::HandBack => return taken.hand_back().await,
+        };
+        drop(room);
+        let Ticket {
+            mut slot,
+            host,
+            permit,
+        } = ticket;
+        let attempt = self.attempt(&webhook, &opened).await;
+        if let Some(signal) = signal(&attempt) {
+            slot.tell(signal, &webhook.plan);
+        }
+        drop((slot, host));
+        self.settler.herald.tell_news(&webhook, &opened).await;
+        let step = next_step(&webhook, &opened.delivery, &attempt);
+        log::attempt(&opened, &attempt, &step);
+        let record = self.recorder.record(&webhook, &opened, &attempt, &step);
+        let mut permit = Some(permit);
+        let attempted = Some(Attempted {
+            outcome: &attempt.outcome,
+            webhook: &webhook,
+            permit: &mut permit,
+        });
+        let settle = self.settler.settle(taken, &opened, step, attempted, record);
+        settle.await;
+        drop(permit);
+    }
+
+    async fn decide(&self, taken: &Taken, opened: &Opened, tenure: &Tenure) -> Decision {
+        let delivery = &opened.delivery;
+        let deciding = async {
+            let webhook = match self.webhooks.find(delivery).await {
+                Found::Known(webhook) => webhook,
+                Found::Missing(reason) => {
+                    return Decision::Settle(Step::refuse(delivery, reason));
+                }
+                Found::NotYet => return Decision::Settle(Step::put_off(clock::now(), LAG)),
+            };
+            let now = clock::now();
+            if let Some(reason) = refusal(&webhook, delivery, taken.delivered, now) {
+                return Decision::Settle(Step::refuse(delivery, reason));
+            }
+            let visit = gate::Visit {
+                plan: &webhook.plan,
+                version: webhook.version,
+                recorded: &webhook.state,
+                tenure,
+                has_turn: has_turn(taken),
+            };
+            let entry = webhook.gate.enter(&visit).await;
+            self.settler.herald.tell_news(&webhook, opened).await;
+            let slot = match entry {
+                gate::Entry::Open(slot) => slot,
+                gate::Entry::Later { wait, has_turn } => {
+                    let at = later(clock::now(), wait);
+                    return Decision::Settle(Step::PutOff { at, has_turn });
+                }
+            };
+            let host = match webhook.origin() {
+                Some(origin) => match self.hosts.enter(origin).await {
+                    Some(host) => Some(host),
+                    None => {
+                        let wait = FULL_HOST + Duration::from_millis(rand::random::<u16>().into());
+                        return Decision::Settle(Step::put_off(clock::now(), wait));
+                    }
+                },
+                None => None,
+            };
+            let permit = self.permits.acquire(taken.place.lane).await;
+            Decision::Go(webhook, Ticket { slot, host, permit })
+        };
+        let decided = tenure.closing.run_until_cancelled(deciding).await;
+        decided.unwrap_or_else(|| match taken.delivered < HANDED_BACK_MAX {
+            true => Decision::HandBack,
+            // It is stored anew, so that nobody takes it for one that kills senders.
+            false => Decision::Settle(Step::put_off(clock::now(), Duration::ZERO)),
+        })
+    }
+
+    async fn attempt(&self, webhook: &Entry, opened: &Opened) -> Attempt {
+        let delivery = &opened.delivery;
+        if delivery.progress.attempt == 1 {
+            self.metrics
+                .first_attempt(delivery.created_at, clock::now());
+        }
+        let _in_flight = self.metrics.in_flight();
+        let attempt = Box::pin(attempt(&self.client, webhook, opened)).await;
+        self.metrics.attempt(&attempt);
+        attempt
+    }
+}
+
+/// What an attempt tells about its endpoint; nothing if it failed through our own fault.
+fn signal(attempt: &Attempt) -> Option<Signal> {
+    if attempt.is_our_fault {
+        return None;
+    }
+    Some(match attempt.outcome {
+        Outcome::Answered {
+            status: 429 | 503,
+            retry_after: Some(wait),
+        } => Signal::Asked { wait },
+        _ if attempt.outcome.is_success() => Signal::Success,
+        _ => Signal::Failure,
+    })
+}
+
+/// Why a delivery gets no attempt.
+fn refusal(webhook: &Entry, delivery: &Delivery, delivered: i64, now: Timestamp) -> Option<Reason> {
+    if webhook.state.status == Status::Disabled {
+        return Some(Reason::WebhookDisabled);
+    }
+    if is_expired(&webhook.plan, delivery.progress, now) {
+        return Some(Reason::Expired);
+    }
+    (delivered > DELIVERED_MAX).then_some(Reason::Quarantined)
+}
+
+fn next_step(webhook: &Entry, delivery: &Delivery, attempt: &Attempt) -> Step {
+    let now = clock::now();
+    if attempt.is_our_fault {
+        return Step::put_off(now, OUR_FAULT);
+    }
+    let draw = rand::random();
+    match judge(
+        &webhook.plan,
+        delivery.progress,
+        &attempt.outcome,
+        now,
+        draw,
+    ) {
+        Verdict::Delivered => Step::Done,
+        Verdict::Retry { at } => Step::Retry { at },
+        Verdict::Dead(reason) => Step::Bury {
+            reason,
+            progress: delivery.progress.next(),
+        },
+    }
+}

@@ -1,0 +1,434 @@
+//! What follows is stored, and only then the message is done with (invariant O3).
+
+mod letter;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use jiff::Timestamp;
+use prost::Message as _;
+use tidings_core::attempt::Outcome;
+use tidings_core::dead_letter::Reason;
+use tidings_core::delivery::{Delivery, Progress};
+use tidings_core::name::Pool;
+use tidings_nats::publish::{Outgoing, PublishError, Publisher};
+use tidings_nats::subject;
+use tidings_proto::delivery_to_wire;
+use tidings_service::clock;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::hand::{Place, Taken};
+use crate::herald::Herald;
+use crate::metrics::Metrics;
+use crate::open::{OpenError, Opened};
+use crate::permits::{Lane, Permit};
+use crate::webhooks::Entry;
+use letter::Letter;
+
+const SCHEDULE: &str = "Nats-Schedule";
+const SCHEDULE_TARGET: &str = "Nats-Schedule-Target";
+/// Says that a delivery waited for its turn, and this is it.
+const TURN: &str = "Tidings-Turn";
+const BURY_AGAIN_MIN: Duration = Duration::from_millis(100);
+const BURY_AGAIN_MAX: Duration = Duration::from_secs(5);
+/// How long a message is put off that got no attempt and finds no room among the dead letters.
+const UNTIL_THERE_IS_ROOM: Duration = Duration::from_secs(30);
+/// The broker's own headers, which are of no use in another stream.
+const BROKERS_HEADERS: &str = "nats-";
+
+/// What follows for a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing: it was delivered.
+    Done,
+    /// The next attempt, not before `at`.
+    Retry {
+        /// When it is due.
+        at: Timestamp,
+    },
+    /// The same attempt, not before `at`: it could not be made.
+    PutOff {
+        /// When it is due.
+        at: Timestamp,
+        /// Whether the webhook's rate allows it then.
+        has_turn: bool,
+    },
+    /// A dead letter.
+    Bury {
+        /// Why.
+        reason: Reason,
+        /// Where the delivery stands, for a redelivery.
+        progress: Progress,
+    },
+}
+
+impl Step {
+    /// A dead letter of a delivery that gets no further attempt.
+    #[must_use]
+    pub fn refuse(delivery: &Delivery, reason: Reason) -> Self {
+        let progress = delivery.progress;
+        Self::Bury { reason, progress }
+    }
+
+    /// The same attempt, `wait` later.
+    #[must_use]
+    pub fn put_off(now: Timestamp, wait: Duration) -> Self {
+        Self::PutOff {
+            at: later(now, wait),
+            has_turn: false,
+        }
+    }
+
+    /// Whether a delivery that is put off instead of buried comes to the same end. One that is
+    /// quarantined does not, because the broker counts anew.
+    fn is_repeatable(self) -> bool {
+        matches!(self, Self::Bury { reason, .. } if reason != Reason::Quarantined)
+    }
+}
+
+/// The time `wait` after `now`.
+#[must_use]
+pub fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// Whether a message waited for its turn, and this is it.
+#[must_use]
+pub fn has_turn(taken: &Taken) -> bool {
+    let headers = taken.headers.as_ref();
+    headers.is_some_and(|headers| headers.get(TURN).is_some())
+}
+
+/// Stores what follows.
+#[derive(Debug)]
+pub struct Settler {
+    pub(crate) retries: Publisher,
+    pub(crate) dead_letters: Publisher,
+    pub(crate) herald: Herald,
+    pub(crate) pool: Pool,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Cancelled when everything is to be left where it is.
+    pub(crate) abort: CancellationToken,
+}
+
+/// What an attempt says beyond its step.
+#[derive(Debug)]
+pub struct Attempted<'a> {
+    /// How it came out.
+    pub outcome: &'a Outcome,
+    /// The webhook that was called.
+    pub webhook: &'a Entry,
+    /// The permit it was made with; taken out and given back before a dead letter is waited for.
+    pub permit: &'a mut Option<Permit>,
+}
+
+/// When a message comes back, under which id, and as what it is counted.
+#[derive(Debug)]
+struct Due {
+    at: Timestamp,
+    id: String,
+    kind: &'static str,
+}
+
+/// What is left to store of a step.
+#[derive(Debug)]
+enum Left {
+    Nothing,
+    Letter(Box<Letter>),
+}
+
+impl Settler {
+    /// Stores `step` and settles the message, both at the end of `record`. What cannot be stored
+    /// leaves the message unsettled: it comes again.
+    pub async fn settle(
+        &self,
+        taken: Taken,
+        opened: &Opened,
+        step: Step,
+        attempted: Option<Attempted<'_>>,
+        record: impl Future<Output = ()>,
+    ) {
+        let storing = self.store(&taken, opened, step, attempted);
+        let (stored, ()) = tokio::join!(storing, record);
+        self.finish(taken, stored).await;
+    }
+
+    async fn store(
+        &self,
+        taken: &Taken,
+        opened: &Opened,
+        step: Step,
+        attempted: Option<Attempted<'_>>,
+    ) -> Result<(), PublishError> {
+        let delivery = &opened.delivery;
+        let left = match step {
+            Step::Done => Left::Nothing,
+            Step::Retry { at } => self.retry(taken, opened, at).await?,
+            Step::PutOff { at, has_turn } => self.put_off(taken, opened, at, has_turn).await?,
+            Step::Bury { reason, progress } => {
+                match (reason, &attempted) {
+                    (Reason::Gone, Some(attempted)) => {
+                        Box::pin(self.herald.disable(attempted.webhook, opened)).await;
+                    }
+                    (Reason::Exhausted, Some(attempted)) => {
+                        Box::pin(self.herald.exhausted(attempted.webhook, opened)).await;
+                    }
+                    _ => {}
+                }
+                let outcome = attempted.as_ref().map(|attempted| attempted.outcome);
+                let letter = Letter::of(taken, delivery, reason, outcome).at(progress);
+                Left::Letter(Box::new(letter))
+            }
+        };
+        let Left::Letter(letter) = left else {
+            return Ok(());
+        };
+        // Full dead letters must not stop the attempts of others.
+        if let Some(attempted) = attempted {
+            drop(attempted.permit.take());
+            return self.bury(*letter).await;
+        }
+        match self.bury_once(&letter).await {
+            Err(PublishError::Full { .. }) if step.is_repeatable() => {
+                let at = later(clock::now(), UNTIL_THERE_IS_ROOM);
+                match self.put_off(taken, opened, at, false).await? {
+                    Left::Nothing => Ok(()),
+                    Left::Letter(letter) => self.bury(*letter).await,
+                }
+            }
+            Err(error) if error.is_temporary() => self.bury(*letter).await,
+            stored => stored,
+        }
+    }
+
+    /// Stores a message that this sender cannot read as it is, to come again `wait` later. It is
+    /// not handed back, because the broker would count that as one more delivery, as it does for a
+    /// message that kills senders.
+    pub async fn put_off_raw(&self, taken: Taken, wait: Duration) {
+        let at = later(clock::now(), wait);
+        let mut headers = HeaderMap::new();
+        for (name, values) in taken.headers.iter().flat_map(HeaderMap::iter) {
+            if !AsRef::<str>::as_ref(name)
+                .to_ascii_lowercase()
+                .starts_with(BROKERS_HEADERS)
+            {
+                for value in values {
+                    headers.append(name.clone(), value.clone());
+                }
+            }
+        }
+        let id = format!("message.{}", tag(taken.place));
+        let outgoing = self.scheduled(
+            &taken,
+            Due {
+                at,
+                id,
+                kind: "put_off",
+            },
+            headers,
+            taken.payload.clone(),
+        );
+        match self
+            .retries
+            .publish_persistently(outgoing, &self.abort)
+            .await
+        {
+            Ok(_) => {
+                self.metrics.scheduled("put_off");
+                taken.settle().await;
+            }
+            Err(error) => {
+                warn!(%error, subject = %taken.subject, "a message that cannot be read stays where it is");
+                taken.hand_back_for(wait).await;
+            }
+        }
+    }
+
+    /// Buries a message that is no delivery.
+    pub async fn bury_unread(&self, taken: Taken, error: &OpenError) {
+        warn!(subject = %taken.subject, sequence = taken.place.sequence, %error, "an invalid delivery");
+        let letter = Letter::unread(&taken, error);
+        let stored = match self.bury_once(&letter).await {
+            Err(PublishError::Full { .. }) => {
+                return self.put_off_raw(taken, UNTIL_THERE_IS_ROOM).await;
+            }
+            Err(error) if error.is_temporary() => self.bury(letter).await,
+            stored => stored,
+        };
+        self.finish(taken, stored).await;
+    }
+
+    async fn finish(&self, taken: Taken, stored: Result<(), PublishError>) {
+        match stored {
+            Ok(()) => taken.settle().await,
+            Err(error) => {
+                error!(%error, subject = %taken.subject, sequence = taken.place.sequence,
+                       "what follows a delivery cannot be stored; the delivery comes again");
+                self.metrics.unsettled();
+            }
+        }
+    }
+
+    /// A retry is known by its attempt, so that storing it again stores it once.
+    async fn retry(
+        &self,
+        taken: &Taken,
+        opened: &Opened,
+        at: Timestamp,
+    ) -> Result<Left, PublishError> {
+        let progress = opened.delivery.progress.next();
+        let id = format!("{}.{}", opened.delivery.id, progress.attempt);
+        self.schedule(
+            taken,
+            opened,
+            progress,
+            Due {
+                at,
+                id,
+                kind: "retry",
+            },
+            HeaderMap::new(),
+        )
+        .await
+    }
+
+    /// The attempt that is put off may have been scheduled under its own id a moment ago, so this
+    /// schedule is known by the message it stands for.
+    async fn put_off(
+        &self,
+        taken: &Taken,
+        opened: &Opened,
+        at: Timestamp,
+        has_turn: bool,
+    ) -> Result<Left, PublishError> {
+        let progress = opened.delivery.progress;
+        let mut headers = HeaderMap::new();
+        if has_turn {
+            headers.insert(TURN, "1");
+        }
+        let id = format!(
+            "{}.{}.{}",
+            opened.delivery.id,
+            progress.attempt,
+            tag(taken.place)
+        );
+        self.schedule(
+            taken,
+            opened,
+            progress,
+            Due {
+                at,
+                id,
+                kind: "put_off",
+            },
+            headers,
+        )
+        .await
+    }
+
+    /// Stores a schedule; what is left of a delivery that does not fit is a letter.
+    async fn schedule(
+        &self,
+        taken: &Taken,
+        opened: &Opened,
+        progress: Progress,
+        due: Due,
+        mut headers: HeaderMap,
+    ) -> Result<Left, PublishError> {
+        let delivery = Delivery {
+            progress,
+            ..opened.delivery.clone()
+        };
+        if let Some(trace) = &opened.trace {
+            trace.write(&mut headers);
+        }
+        let payload = Bytes::from(delivery_to_wire(&delivery).encode_to_vec());
+        let kind = due.kind;
+        let outgoing = self.scheduled(taken, due, headers, payload);
+        match self
+            .retries
+            .publish_persistently(outgoing, &self.abort)
+            .await
+        {
+            Err(PublishError::TooLarge { bytes }) => {
+                let letter = Letter::of(taken, &delivery, Reason::Oversized, None);
+                Ok(Left::Letter(Box::new(letter.without_bytes(bytes))))
+            }
+            stored => {
+                stored?;
+                self.metrics.scheduled(kind);
+                Ok(Left::Nothing)
+            }
+        }
+    }
+
+    /// A message that comes back to this partition when it is due.
+    fn scheduled(
+        &self,
+        taken: &Taken,
+        Due { at, id, .. }: Due,
+        mut headers: HeaderMap,
+        payload: Bytes,
+    ) -> Outgoing {
+        headers.insert(SCHEDULE, format!("@at {at}"));
+        headers.insert(SCHEDULE_TARGET, subject::retry(&self.pool, taken.partition));
+        Outgoing {
+            subject: subject::later(&self.pool, taken.partition, &id),
+            id,
+            headers,
+            payload,
+        }
+    }
+
+    /// Stores a dead letter, however long it takes. Who waits here holds a message in hand, of
+    /// which the consumer bounds the number, and nothing that another attempt needs.
+    async fn bury(&self, letter: Letter) -> Result<(), PublishError> {
+        let mut wait = BURY_AGAIN_MIN;
+        loop {
+            let error = match self.bury_once(&letter).await {
+                Err(error) if error.is_temporary() => error,
+                settled => return settled,
+            };
+            if wait == BURY_AGAIN_MIN {
+                warn!(%error, reason = %letter.reason(), "could not store a dead letter; trying again");
+            }
+            if self.abort.run_until_cancelled(sleep(wait)).await.is_none() {
+                return Err(error);
+            }
+            wait = (wait * 2).min(BURY_AGAIN_MAX);
+        }
+    }
+
+    /// Stores a dead letter; without its bytes where they do not fit.
+    async fn bury_once(&self, letter: &Letter) -> Result<(), PublishError> {
+        let (stored, reason) = match self.dead_letters.publish(letter.outgoing()).await {
+            Err(PublishError::TooLarge { bytes }) => {
+                let bare = letter.clone().without_bytes(bytes);
+                let stored = self.dead_letters.publish(bare.outgoing()).await;
+                (stored, bare.reason())
+            }
+            Err(PublishError::Full { .. }) => {
+                let bare = letter.clone().without_event();
+                let stored = self.dead_letters.publish(bare.outgoing()).await;
+                (stored, bare.reason())
+            }
+            stored => (stored, letter.reason()),
+        };
+        stored?;
+        self.metrics.dead_letter(reason);
+        Ok(())
+    }
+}
+
+/// A word for the place of a message, unique in its pool.
+fn tag(place: Place) -> String {
+    let stream = match place.lane {
+        Lane::First => 'd',
+        Lane::Retry => 'r',
+    };
+    format!("{stream}{}", place.sequence)
+}

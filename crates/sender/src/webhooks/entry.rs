@@ -1,0 +1,166 @@
+//! One webhook, ready to be called: made once per version of its definition.
+
+use std::sync::Arc;
+
+use http::Uri;
+use tidings_core::endpoint_url::{EndpointUrl, UrlError, UrlPolicy};
+use tidings_core::format::Template;
+use tidings_core::name::Space;
+use tidings_core::webhook::{DeliveryPlan, EndpointState, Webhook};
+use tidings_service::clock;
+
+use crate::gate::Gate;
+
+/// A webhook as its deliveries need it.
+#[derive(Debug)]
+pub struct Entry {
+    /// What people call it; empty if it cannot be read.
+    pub name: String,
+    /// Retries, timeouts and limits; the defaults if the webhook cannot be read.
+    pub plan: DeliveryPlan,
+    /// The version of its definition.
+    pub version: u64,
+    /// Whether deliveries are sent.
+    pub state: EndpointState,
+    /// What is called, or why nothing can be.
+    pub target: Arc<Result<Target, Unusable>>,
+    /// What its attempts have to pass.
+    pub gate: Arc<Gate>,
+}
+
+impl Entry {
+    /// Scheme, host and port of what is called.
+    #[must_use]
+    pub fn origin(&self) -> Option<String> {
+        let url = &self.target.as_ref().as_ref().ok()?.url;
+        let authority = url.authority()?;
+        let port = authority.port_u16().map(|port| format!(":{port}"));
+        let (scheme, host) = (url.scheme_str()?, authority.host());
+        Some(format!("{scheme}://{host}{}", port.unwrap_or_default()))
+    }
+}
+
+/// What is called.
+#[derive(Debug)]
+pub struct Target {
+    /// The URL as it was typed, for records.
+    pub url_text: String,
+    /// The URL as it is called.
+    pub url: Uri,
+    /// What makes the request.
+    pub template: Template,
+}
+
+/// Why a webhook cannot be called, although it is there. Its deliveries fail, and are tried again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Unusable {
+    /// A stable word, as the outcomes of attempts have it.
+    pub code: &'static str,
+    /// For people.
+    pub detail: String,
+}
+
+/// What lies in the bucket of definitions, made ready.
+#[derive(Debug)]
+pub(super) struct Definition {
+    webhook: Option<Webhook>,
+    target: Arc<Result<Target, Unusable>>,
+}
+
+impl Definition {
+    /// Makes ready what lies under `key`.
+    pub(super) fn read(key: &str, value: &[u8], policy: &UrlPolicy) -> Self {
+        let unreadable = |detail: String| Self {
+            webhook: None,
+            target: Arc::new(Err(config_error(detail))),
+        };
+        match Webhook::from_stored(value) {
+            Ok(webhook) if key == format!("{}.{}", webhook.space, webhook.id) => Self {
+                target: Arc::new(target_of(&webhook, policy)),
+                webhook: Some(webhook),
+            },
+            Ok(_) => unreadable(String::from("it lies under a key that is not its own")),
+            Err(error) => unreadable(error.to_string()),
+        }
+    }
+
+    /// What is wrong with it.
+    pub(super) fn fault(&self) -> Option<&Unusable> {
+        self.target.as_ref().as_ref().err()
+    }
+}
+
+fn target_of(webhook: &Webhook, policy: &UrlPolicy) -> Result<Target, Unusable> {
+    let text = &webhook.definition.url;
+    let url = EndpointUrl::parse(text, policy).map_err(|error| Unusable {
+        code: match error {
+            UrlError::AddressNotAllowed(_) => "blocked",
+            _ => "invalid_url",
+        },
+        detail: error.to_string(),
+    })?;
+    let template = Template::new(webhook).map_err(|error| config_error(error.to_string()))?;
+    Ok(Target {
+        url_text: text.clone(),
+        url: Uri::from(&url),
+        template,
+    })
+}
+
+fn config_error(detail: String) -> Unusable {
+    Unusable {
+        code: "config_error",
+        detail,
+    }
+}
+
+/// What both buckets say about one webhook.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) space: Space,
+    pub(super) definition: Option<Definition>,
+    pub(super) recorded: Option<EndpointState>,
+    /// Made of the two above.
+    pub(super) entry: Option<Arc<Entry>>,
+}
+
+impl Known {
+    pub(super) fn new(space: Space) -> Self {
+        Self {
+            space,
+            definition: None,
+            recorded: None,
+            entry: None,
+        }
+    }
+
+    /// Makes the entry anew; `false` if nothing is known any more. The gate stays the same, so that
+    /// what is under way still counts.
+    pub(super) fn refresh(&mut self) -> bool {
+        let Some(definition) = &self.definition else {
+            self.entry = None;
+            return self.recorded.is_some();
+        };
+        let webhook = definition.webhook.as_ref();
+        let plan = webhook
+            .map(|webhook| webhook.definition.delivery.clone())
+            .unwrap_or_default();
+        let state =
+            webhook.map(|webhook| EndpointState::effective(webhook, self.recorded.as_ref()));
+        let gate = match &self.entry {
+            Some(entry) => Arc::clone(&entry.gate),
+            None => Gate::new(clock::now),
+        };
+        let name = webhook.map(|webhook| webhook.definition.name.clone());
+        self.entry = Some(Arc::new(Entry {
+            name: name.unwrap_or_default(),
+            plan,
+            version: webhook.map_or(0, |webhook| webhook.version),
+            state: state.unwrap_or_default(),
+            target: Arc::clone(&definition.target),
+            gate,
+        }));
+        true
+    }
+}
