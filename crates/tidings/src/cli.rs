@@ -1,0 +1,146 @@
+//! The commands, and the options that all of them have.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Arg, Command, CommandFactory, Parser, Subcommand};
+use tidings_nats::connect::NatsArgs;
+use tidings_service::settings::{self, ConfigArgs};
+use tidings_service::telemetry::{self, TelemetryArgs};
+
+use crate::client::Client;
+use crate::output::{Closed, Output, note};
+use crate::{dead_letter, delivery, dev, event, listen, provision, token, webhook};
+
+/// Programs that run until they are stopped, rather than ask the broker something.
+const LONG_RUNNING: [&str; 2] = ["dev", "listen"];
+/// How long a name lookup or a read that cannot be cancelled may hold up the end.
+const LEAVE_WITHIN: Duration = Duration::from_millis(100);
+
+// What was asked for.
+#[derive(Debug, clap::Args)]
+struct Program {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    action: Action,
+}
+
+// Options of every command, before or after its name.
+#[derive(Debug, Clone, clap::Args)]
+struct Common {
+    /// Answer with one JSON document instead of a table.
+    #[arg(long, env = "TIDINGS_JSON")]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
+    #[command(flatten)]
+    nats: NatsArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Run everything on this machine, with a nats-server of its own.
+    Dev(dev::DevArgs),
+    /// Receive webhooks and print them, their signatures verified.
+    Listen(listen::ListenArgs),
+    /// Create or upgrade the streams, consumers and buckets on the broker.
+    Provision(provision::ProvisionArgs),
+    /// Create, show and change webhooks.
+    Webhook(Box<webhook::WebhookArgs>),
+    /// Publish events.
+    Event(event::EventArgs),
+    /// See what became of events on their way to webhooks.
+    Delivery(delivery::DeliveryArgs),
+    /// See what ended without success, and redeliver it.
+    DeadLetter(dead_letter::DeadLetterArgs),
+    /// Create, list and revoke tokens.
+    Token(token::TokenArgs),
+}
+
+impl CommandFactory for Program {
+    fn command() -> Command {
+        let program = Command::new("tidings")
+            .about("Webhooks for content management systems, delivered at least once")
+            .version(env!("CARGO_PKG_VERSION"));
+        let program = <Self as clap::Args>::augment_args(program)
+            .mut_args(|arg| arg.global(true))
+            .mut_arg("log", |arg| arg.default_value("warn"));
+        let own: Vec<Arg> = program
+            .get_arguments()
+            .filter_map(for_long_running)
+            .collect();
+        LONG_RUNNING.into_iter().fold(program, |program, name| {
+            program.mut_subcommand(name, |command| command.args(&own))
+        })
+    }
+
+    fn command_for_update() -> Command {
+        Self::command()
+    }
+}
+
+impl Parser for Program {}
+
+/// A common option that programs which run until they are stopped have otherwise, or not at all.
+fn for_long_running(arg: &Arg) -> Option<Arg> {
+    let arg = arg.clone();
+    match arg.get_id().as_str() {
+        "log" => Some(arg.default_value("info")),
+        id if id.starts_with("nats_") => Some(arg.hide(true)),
+        _ => None,
+    }
+}
+
+/// Runs the program and says with which code it ends.
+#[must_use]
+pub fn main() -> ExitCode {
+    let program = settings::parse::<Program>();
+    match start(program) {
+        Ok(code) => code,
+        Err(error) if error.is::<Closed>() => ExitCode::SUCCESS,
+        Err(error) => {
+            note(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(program: Program) -> anyhow::Result<ExitCode> {
+    telemetry::start(&program.common.telemetry)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(run(program));
+    runtime.shutdown_timeout(LEAVE_WITHIN);
+    ended
+}
+
+async fn run(program: Program) -> anyhow::Result<ExitCode> {
+    let Program { common, action } = program;
+    let output = Output::new(common.json);
+    let connect = || Client::connect(&common.nats);
+    match action {
+        Action::Dev(args) => return dev::run(args).await,
+        Action::Listen(args) => return listen::run(args, common.json).await,
+        Action::Provision(args) => provision::run(args, &connect().await?, output).await?,
+        Action::Delivery(args) => delivery::run(args, &connect().await?, output).await?,
+        Action::DeadLetter(args) => dead_letter::run(args, &connect().await?, output).await?,
+        Action::Token(args) => token::run(args, &connect().await?, output).await?,
+        Action::Event(args) => event::run(args, &common.nats, output).await?,
+        Action::Webhook(args) => webhook::run(*args, &connect().await?, output).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_options_are_declared_without_contradiction() {
+        Program::command().debug_assert();
+    }
+}

@@ -1,0 +1,65 @@
+//! How commands reach the broker.
+
+use std::time::Duration;
+
+use async_nats::jetstream::context::KeyValueErrorKind;
+use async_nats::jetstream::{Context, kv};
+use jiff::Timestamp;
+use tidings_nats::connect::{self, NatsArgs};
+use tidings_nats::topology::Layout;
+use ulid::Ulid;
+
+/// How long a person waits for the broker.
+const PATIENCE: Duration = Duration::from_secs(5);
+const NAME: &str = "tidings";
+
+/// A connection to the broker.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    /// Plain NATS.
+    pub(crate) nats: async_nats::Client,
+    /// JetStream.
+    pub(crate) jetstream: Context,
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Nobody answers, or the settings cannot be used.
+    pub(crate) async fn connect(args: &NatsArgs) -> anyhow::Result<Self> {
+        let nats = connect::connect_within(args, NAME, PATIENCE).await?;
+        let jetstream = connect::jetstream(&nats);
+        Ok(Self { nats, jetstream })
+    }
+
+    /// How the broker was provisioned.
+    ///
+    /// # Errors
+    /// It was not, or it does not answer.
+    pub(crate) async fn layout(&self) -> anyhow::Result<Layout> {
+        Ok(Layout::read(&self.jetstream).await?)
+    }
+
+    /// Opens a bucket.
+    ///
+    /// # Errors
+    /// It is not there, or the broker does not answer.
+    pub(crate) async fn bucket(&self, name: &'static str) -> anyhow::Result<kv::Store> {
+        let remedy = |kind| match kind {
+            KeyValueErrorKind::GetBucket => "the bucket is not there; run `tidings provision`",
+            _ => "the bucket cannot be used",
+        };
+        let opened = self.jetstream.get_key_value(name).await;
+        opened.map_err(|error| {
+            let kind = error.kind();
+            anyhow::Error::new(error).context(format!("{name}: {}", remedy(kind)))
+        })
+    }
+}
+
+/// A new id, sorted by `now`.
+pub(crate) fn new_ulid(now: Timestamp) -> Ulid {
+    let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    Ulid::from_parts(milliseconds, rand::random())
+}

@@ -1,0 +1,20 @@
+//! The operator's program: everything in one process tree (`dev`), a receiver to look at webhooks
+//! with (`listen`), the layout of the broker (`provision`), and the command-line client.
+//!
+//! Read [`cli`] first: it lists the commands. Each command is a file of that name; what they share
+//! is in `client` (how they reach the broker) and `output` (how they answer).
+
+pub mod cli;
+mod client;
+mod dead_letter;
+mod delivery;
+mod dev;
+mod event;
+mod fixtures;
+mod input;
+mod listen;
+mod output;
+mod provision;
+mod scan;
+mod token;
+mod webhook;

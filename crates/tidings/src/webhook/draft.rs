@@ -1,0 +1,302 @@
+//! A webhook's definition while it is put together: from what is stored, a file, and options.
+
+use anyhow::Context as _;
+use serde_json::{Map, Value, json};
+use tidings_core::id::WebhookId;
+use tidings_core::name::Space;
+use tidings_core::secret::Secret;
+use tidings_core::webhook::Definition;
+
+use super::Invalid;
+
+/// Fields that an answer has and nobody sets.
+const SERVER_FIELDS: [&str; 6] = ["id", "space", "state", "createdAt", "updatedAt", "version"];
+
+/// A definition as JSON, not checked yet.
+#[derive(Debug, Default)]
+pub(super) struct Draft(Map<String, Value>);
+
+/// What a file says about a webhook.
+#[derive(Debug)]
+pub(super) struct File {
+    fields: Map<String, Value>,
+    id: Option<String>,
+    version: Option<u64>,
+}
+
+impl File {
+    /// Reads a webhook in JSON: CONTRACT.md section 4, such as `webhook get --json` answers.
+    pub(super) fn parse(text: &[u8], space: &Space) -> anyhow::Result<Self> {
+        let read: Value = serde_json::from_slice(text).context("--file: it is no JSON")?;
+        let Value::Object(mut fields) = read else {
+            anyhow::bail!("--file: it is no JSON object");
+        };
+        let [id, own_space, _, _, _, version] = SERVER_FIELDS.map(|field| fields.remove(field));
+        if let Some(other) = own_space.filter(|own| own != space.as_str()) {
+            anyhow::bail!("--file: it is a webhook of the space {other}, not of {space}");
+        }
+        Ok(Self {
+            fields,
+            id: id.and_then(|id| id.as_str().map(str::to_owned)),
+            version: version.and_then(|version| version.as_u64()),
+        })
+    }
+
+    /// Refuses a file that shows another webhook, or a version that was changed meanwhile.
+    pub(super) fn of_version(self, id: &WebhookId, version: u64) -> anyhow::Result<Self> {
+        if let Some(other) = self.id.as_ref().filter(|own| *own != id.as_str()) {
+            anyhow::bail!("--file: it is the webhook {other}, not {id}");
+        }
+        if let Some(other) = self.version.filter(|own| *own != version) {
+            anyhow::bail!(
+                "--file: it is version {other}, and {id} is at version {version} by now; get it \
+                 again, or leave `version` out to overwrite"
+            );
+        }
+        Ok(self)
+    }
+}
+
+impl Draft {
+    /// Begins with what is stored, secrets included.
+    pub(super) fn of(definition: &Definition) -> Self {
+        let fields = serde_json::to_value(definition)
+            .and_then(serde_json::from_value)
+            .expect("a definition is an object with string keys");
+        Self(fields)
+    }
+
+    /// Writes what a file says over what is there (RFC 7396). Secrets that it leaves out stay.
+    pub(super) fn merge(&mut self, file: File) {
+        let mut fields = file.fields;
+        self.keep_header_values(&mut fields);
+        self.keep_signing_keys(&mut fields);
+        // A body template may hold nulls of its own.
+        let transformation = fields.remove("transformation");
+        for (field, value) in fields {
+            merge(self.0.entry(field).or_insert(Value::Null), value);
+        }
+        self.set(&["transformation"], transformation);
+        self.0.retain(|_, value| !value.is_null());
+    }
+
+    /// Sets the field at `path`, if there is something to set.
+    pub(super) fn set(&mut self, path: &[&str], value: Option<Value>) {
+        let (Some(value), Some((last, parents))) = (value, path.split_last()) else {
+            return;
+        };
+        let mut fields = &mut self.0;
+        for parent in parents {
+            let entry = fields.entry(*parent).or_insert_with(|| json!({}));
+            let Value::Object(inner) = entry else {
+                // It is of the wrong type, and stays so for `finish` to tell.
+                return;
+            };
+            fields = inner;
+        }
+        match value {
+            Value::Null => fields.remove(*last),
+            value => fields.insert((*last).to_owned(), value),
+        };
+    }
+
+    /// Sets a header, in the place of one of the same name.
+    pub(super) fn set_header(&mut self, key: &str, value: &Secret, secret: bool) {
+        self.remove_header(key);
+        let header = json!({ "key": key, "value": value, "secret": secret });
+        let headers = self.0.entry("headers").or_insert_with(|| json!([]));
+        if let Value::Array(headers) = headers {
+            headers.push(header);
+        }
+    }
+
+    /// Removes the header of this name.
+    pub(super) fn remove_header(&mut self, key: &str) {
+        if let Some(Value::Array(headers)) = self.0.get_mut("headers") {
+            headers.retain(|header| !has_key(header, key));
+        }
+    }
+
+    /// Reads it as a definition.
+    pub(super) fn finish(self) -> Result<Definition, Invalid> {
+        for field in ["url", "topics"] {
+            if !self.0.contains_key(field) {
+                let detail = format!(
+                    "it is missing; give it with --{}",
+                    field.trim_end_matches('s')
+                );
+                return Err(Invalid::field(&format!("/{field}"), "missing", detail));
+            }
+        }
+        serde_path_to_error::deserialize(Value::Object(self.0)).map_err(|error| {
+            let pointer = pointer(error.path());
+            Invalid::field(&pointer, "bad_value", error.inner().to_string())
+        })
+    }
+
+    fn keep_header_values(&self, fields: &mut Map<String, Value>) {
+        let old = self.0.get("headers").and_then(Value::as_array);
+        let Some(Value::Array(headers)) = fields.get_mut("headers") else {
+            return;
+        };
+        for header in headers
+            .iter_mut()
+            .filter(|header| header.get("value").is_none())
+        {
+            let key = header
+                .get("key")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let same = old.and_then(|old| old.iter().find(|header| has_key(header, key)));
+            if let (Some(value), Value::Object(header)) =
+                (same.and_then(|same| same.get("value")), header)
+            {
+                header.insert(String::from("value"), value.clone());
+            }
+        }
+    }
+
+    fn keep_signing_keys(&self, fields: &mut Map<String, Value>) {
+        let of =
+            |draft: &Map<String, Value>| draft.get("signing")?.get("secrets")?.as_array().cloned();
+        let old = of(&self.0).unwrap_or_default();
+        let secrets = fields
+            .get_mut("signing")
+            .and_then(|signing| signing.get_mut("secrets"));
+        let Some(Value::Array(secrets)) = secrets else {
+            return;
+        };
+        for secret in secrets.iter_mut().filter_map(Value::as_object_mut) {
+            secret.remove("hint");
+            let same = old.iter().find(|old| old.get("id") == secret.get("id"));
+            if let (None, Some(key)) = (secret.get("key"), same.and_then(|same| same.get("key"))) {
+                secret.insert(String::from("key"), key.clone());
+            }
+        }
+    }
+}
+
+fn has_key(header: &Value, key: &str) -> bool {
+    let own = header.get("key").and_then(Value::as_str);
+    own.is_some_and(|own| own.eq_ignore_ascii_case(key))
+}
+
+/// JSON merge patch.
+fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let Value::Object(target) = target else {
+        return;
+    };
+    for (field, value) in patch {
+        match value {
+            Value::Null => {
+                target.remove(&field);
+            }
+            value => merge(target.entry(field).or_insert(Value::Null), value),
+        }
+    }
+}
+
+/// Where it went wrong, as a JSON pointer.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let segment = |segment: &Segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { variant } => format!("/{variant}"),
+        Segment::Unknown => String::new(),
+    };
+    path.iter().map(segment).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(text: &str) -> Draft {
+        let mut draft = Draft::default();
+        draft.merge(File::parse(text.as_bytes(), &"acme".parse().unwrap()).unwrap());
+        draft
+    }
+
+    const STORED: &str = r#"{
+        "url": "https://a.example.com/", "topics": ["Entry.*"],
+        "headers": [{"key": "X-Key", "value": "s3cret", "secret": true}],
+        "basicAuth": {"username": "u", "password": "p4ss"},
+        "signing": {"secrets": [{"id": "sec_1", "key": "whsec_x"}]},
+        "delivery": {"timeout": "3s", "maxRetries": 2}
+    }"#;
+
+    #[test]
+    fn an_answer_written_back_keeps_the_secrets_it_does_not_show() {
+        let stored = draft(STORED).finish().unwrap();
+        let answer = r#"{
+            "id": "wh_1", "space": "acme", "version": 3, "state": {"status": "active"},
+            "name": "new", "headers": [{"key": "x-key", "secret": true}],
+            "basicAuth": {"username": "u"},
+            "signing": {"secrets": [{"id": "sec_1", "hint": "…", "expiresAt": null}]},
+            "delivery": {"maxRetries": 5}
+        }"#;
+        let mut changed = Draft::of(&stored);
+        changed.merge(File::parse(answer.as_bytes(), &"acme".parse().unwrap()).unwrap());
+        let changed = changed.finish().unwrap();
+        assert_eq!(changed.headers[0].value, stored.headers[0].value);
+        assert_eq!(changed.basic_auth, stored.basic_auth);
+        assert_eq!(changed.signing, stored.signing);
+        assert_eq!(
+            (changed.name.as_str(), changed.delivery.max_retries),
+            ("new", 5)
+        );
+        assert_eq!(changed.delivery.timeout, stored.delivery.timeout);
+    }
+
+    #[test]
+    fn a_header_replaces_one_of_the_same_name() {
+        let mut draft = draft(STORED);
+        draft.set_header("x-KEY", &Secret::new("other"), false);
+        draft.set_header("X-More", &Secret::new("more"), false);
+        draft.remove_header("x-more");
+        let headers = draft.finish().unwrap().headers;
+        assert_eq!(headers.len(), 1);
+        assert_eq!(headers[0].value.as_ref().map(Secret::expose), Some("other"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_pointer() {
+        for (text, pointer) in [
+            (r#"{"url": 5, "topics": []}"#, "/url"),
+            (r#"{"topics": ["Entry"], "url": ""}"#, "/topics/0"),
+            (
+                r#"{"topics": [], "url": "", "delivery": {"timeout": "soon"}}"#,
+                "/delivery/timeout",
+            ),
+            (r#"{"topics": [], "url": "", "delivery": 3}"#, "/delivery"),
+            (
+                r#"{"topics": [], "url": "", "signing": {"secrets": [{}]}}"#,
+                "/signing/secrets/0",
+            ),
+            (r#"{"topics": []}"#, "/url"),
+            (r#"{"url": "", "topics": [], "tpoics": []}"#, "/tpoics"),
+        ] {
+            let Invalid(errors) = draft(text).finish().unwrap_err();
+            assert_eq!(errors[0].pointer, pointer, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_webhook_or_version_is_refused() {
+        let parse = |text: &str| File::parse(text.as_bytes(), &"acme".parse().unwrap());
+        assert!(parse(r#"{"space": "other"}"#).is_err());
+        assert!(parse("[]").is_err() && parse("{").is_err());
+        let of_version = |text| parse(text).unwrap().of_version(&"wh_1".parse().unwrap(), 3);
+        assert!(of_version(r#"{"id": "wh_2"}"#).is_err());
+        assert!(of_version(r#"{"version": 2}"#).is_err());
+        assert!(of_version(r#"{"id": "wh_1", "version": 3}"#).is_ok());
+    }
+}

@@ -1,0 +1,280 @@
+//! The options that define a webhook.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use tidings_core::duration;
+use tidings_core::endpoint_url::UrlPolicy;
+use tidings_core::name::{Pool, Space};
+use tidings_core::retry::RetrySchedule;
+use tidings_core::secret::Secret;
+use tidings_core::topic::TopicPattern;
+use tidings_core::webhook::{Format, RateLimit};
+use tidings_sender::args::EgressArgs;
+
+use super::draft::{Draft, File};
+use crate::input;
+
+// What defines a webhook, in `create` and `update`.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Webhook")]
+pub(super) struct DefinitionArgs {
+    /// File with a webhook in JSON, or - for standard input; options win over it.
+    #[arg(long, value_name = "FILE|-")]
+    file: Option<PathBuf>,
+    /// Where deliveries go.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// A topic it wants, such as Entry.publish, Entry.* or *.*; repeat it for each.
+    #[arg(long = "topic", value_name = "TOPIC")]
+    topics: Vec<TopicPattern>,
+    /// A content type it wants; repeat it for each. All if never given.
+    #[arg(long = "content-type", value_name = "TYPE")]
+    content_types: Vec<String>,
+    /// What people call it.
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// What it is for.
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// A header that is sent with each request; repeat it for each.
+    #[arg(long = "header", value_name = "KEY: VALUE")]
+    headers: Vec<HeaderPair>,
+    /// A header whose value is never shown again; repeat it for each. What stands on a command
+    /// line can be read by others on this machine: --file - keeps it away from them.
+    #[arg(long = "secret-header", value_name = "KEY: VALUE", value_parser = parse_secret)]
+    secret_headers: Vec<Secret>,
+    /// User name and password for HTTP basic authentication; the password is never shown again.
+    #[arg(long, value_name = "USER:PASSWORD", value_parser = parse_secret)]
+    basic_auth: Option<Secret>,
+    /// The shape of what the receiver sees, such as standard.
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    format: Option<Format>,
+    /// How often a failed delivery is tried again.
+    #[arg(long, value_name = "COUNT")]
+    max_retries: Option<u32>,
+    /// The waits between attempts, such as 5s,30s,5m; the last one repeats.
+    #[arg(long, value_name = "DURATIONS", value_parser = parse_schedule)]
+    retry_schedule: Option<RetrySchedule>,
+    /// How long an attempt may take, such as 15s.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    timeout: Option<Duration>,
+    /// How old a delivery may become, such as 96h.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    max_age: Option<Duration>,
+    /// How fast requests are made, such as 50/1s.
+    #[arg(long, value_name = "COUNT/DURATION", value_parser = parse_rate)]
+    rate_limit: Option<RateLimit>,
+    /// How many requests are under way at once.
+    #[arg(long, value_name = "COUNT")]
+    max_in_flight: Option<NonZeroU32>,
+    /// Which senders send it.
+    #[arg(long, value_name = "NAME")]
+    pool: Option<Pool>,
+    /// Send nothing yet.
+    #[arg(long)]
+    disabled: bool,
+    /// A signing secret that the receiver has already, instead of a new one (see also
+    /// --secret-header).
+    #[arg(long, value_name = "whsec_…", value_parser = parse_secret)]
+    signing_secret: Option<Secret>,
+}
+
+// What takes something away, in `update`.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Taking away")]
+pub(super) struct ChangeArgs {
+    /// A header that is no longer sent; repeat it for each.
+    #[arg(long = "remove-header", value_name = "KEY")]
+    remove_headers: Vec<String>,
+    /// Want all content types.
+    #[arg(long, conflicts_with = "content_types")]
+    any_content_type: bool,
+    /// Stop HTTP basic authentication.
+    #[arg(long, conflicts_with = "basic_auth")]
+    no_basic_auth: bool,
+}
+
+// Which endpoints may be called, and how that is found out: as senders are told.
+#[derive(Debug, clap::Args)]
+pub(super) struct ReachArgs {
+    #[command(flatten)]
+    pub(super) egress: EgressArgs,
+    /// Take localhost and other names that are not public, for development. What they stand for
+    /// has to be in --egress-allow all the same.
+    #[arg(long, env = "TIDINGS_ALLOW_LOCAL", help_heading = "Egress")]
+    allow_local: bool,
+    /// Do not ask the endpoint whether it redirects.
+    #[arg(long, env = "TIDINGS_NO_PROBE", help_heading = "Egress")]
+    pub(super) no_probe: bool,
+}
+
+impl DefinitionArgs {
+    /// Reads the file that was given, if one was.
+    pub(super) async fn read_file(&self, space: &Space) -> anyhow::Result<Option<File>> {
+        let Some(path) = &self.file else {
+            return Ok(None);
+        };
+        let text = input::read(path).await?;
+        File::parse(&text, space).map(Some)
+    }
+
+    /// Writes the options that were given over what is there.
+    ///
+    /// # Errors
+    /// An option with a secret in it is of another form. Clap does not look at these, because it
+    /// shows what it refuses.
+    pub(super) fn apply(&self, draft: &mut Draft) -> anyhow::Result<()> {
+        let basic_auth = self.basic_auth.as_ref().map(credentials).transpose()?;
+        for (field, given) in [
+            ("url", self.url.as_ref().map(|url| json!(url))),
+            ("name", self.name.as_ref().map(|name| json!(name))),
+            (
+                "description",
+                self.description.as_ref().map(|text| json!(text)),
+            ),
+            (
+                "topics",
+                (!self.topics.is_empty()).then(|| json!(self.topics)),
+            ),
+            (
+                "contentTypes",
+                (!self.content_types.is_empty()).then(|| json!(self.content_types)),
+            ),
+            ("format", self.format.map(|format| json!(format))),
+            ("enabled", self.disabled.then_some(json!(false))),
+            ("basicAuth", basic_auth),
+        ] {
+            draft.set(&[field], given);
+        }
+        for (field, given) in [
+            ("maxRetries", self.max_retries.map(|count| json!(count))),
+            (
+                "retrySchedule",
+                self.retry_schedule.as_ref().map(|schedule| json!(schedule)),
+            ),
+            (
+                "timeout",
+                self.timeout.map(|timeout| json!(duration::print(timeout))),
+            ),
+            (
+                "maxAge",
+                self.max_age.map(|age| json!(duration::print(age))),
+            ),
+            ("rateLimit", self.rate_limit.map(|rate| json!(rate))),
+            ("maxInFlight", self.max_in_flight.map(|count| json!(count))),
+            ("pool", self.pool.as_ref().map(|pool| json!(pool))),
+        ] {
+            draft.set(&["delivery", field], given);
+        }
+        let key = self
+            .signing_secret
+            .as_ref()
+            .map(|key| json!([{ "key": key }]));
+        draft.set(&["signing", "secrets"], key);
+        for HeaderPair { key, value } in &self.headers {
+            draft.set_header(key, value, false);
+        }
+        for header in &self.secret_headers {
+            let pair = header.expose().parse::<HeaderPair>();
+            let HeaderPair { key, value } =
+                pair.map_err(|error| anyhow::anyhow!("--secret-header: {error}"))?;
+            draft.set_header(&key, &value, true);
+        }
+        Ok(())
+    }
+}
+
+impl ChangeArgs {
+    /// Takes away what was named.
+    pub(super) fn apply(&self, draft: &mut Draft) {
+        for key in &self.remove_headers {
+            draft.remove_header(key);
+        }
+        draft.set(&["contentTypes"], self.any_content_type.then(|| json!([])));
+        draft.set(&["basicAuth"], self.no_basic_auth.then_some(Value::Null));
+    }
+}
+
+impl ReachArgs {
+    /// Which URLs may be called.
+    pub(super) fn policy(&self) -> UrlPolicy {
+        UrlPolicy {
+            allow_local_names: self.allow_local,
+            ..self.egress.url_policy()
+        }
+    }
+}
+
+/// A header as `Key: value`.
+#[derive(Debug, Clone)]
+struct HeaderPair {
+    key: String,
+    value: Secret,
+}
+
+impl FromStr for HeaderPair {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (key, value) = text
+            .split_once(':')
+            .ok_or("write it like `X-Source: cms`")?;
+        Ok(Self {
+            key: key.trim().to_owned(),
+            value: Secret::new(value.trim()),
+        })
+    }
+}
+
+/// User name and password as `user:password`.
+fn credentials(text: &Secret) -> anyhow::Result<Value> {
+    let pair = text.expose().split_once(':');
+    let (username, password) = pair.context("--basic-auth: write it like `user:password`")?;
+    Ok(json!({ "username": username, "password": password }))
+}
+
+fn parse_format(text: &str) -> Result<Format, serde_json::Error> {
+    serde_json::from_value(Value::from(text))
+}
+
+fn parse_schedule(text: &str) -> Result<RetrySchedule, String> {
+    let waits: Result<Vec<Duration>, _> = text.split(',').map(duration::parse).collect();
+    let waits = waits.map_err(|error| error.to_string())?;
+    RetrySchedule::new(waits).map_err(|error| error.to_string())
+}
+
+fn parse_rate(text: &str) -> Result<RateLimit, String> {
+    let error = || format!("{text:?} is no rate; write it like 50/1s");
+    let (requests, per) = text.split_once('/').ok_or_else(error)?;
+    Ok(RateLimit {
+        requests: requests.trim().parse().map_err(|_| error())?,
+        per: duration::parse(per).map_err(|_| error())?,
+        burst: None,
+    })
+}
+
+fn parse_secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_count_in_a_time() {
+        let rate = parse_rate("50/1s").unwrap();
+        assert_eq!(
+            (rate.requests.get(), rate.per),
+            (50, Duration::from_secs(1))
+        );
+        for bad in ["50", "0/1s", "50/", "/1s", "50/fast"] {
+            assert!(parse_rate(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The command-line client as a person or a script runs it, against a real nats-server.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may fail it")]
+
+mod broker;
+mod dead_letter;
+mod delivery;
+mod event;
+mod provision;
+mod settings;
+mod token;
+mod webhook;
