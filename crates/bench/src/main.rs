@@ -1,0 +1,103 @@
+//! The program behind `make bench`: measures Tidings end to end, beside a bare loop with the same
+//! clients and none of our rules, on this machine and in one run.
+//!
+//! It starts a real nats-server and the real programs of its own build, and itself again as
+//! [producer](load), [sink] and [stages of the floor](floor), each a process of its own.
+
+mod broker;
+mod cell;
+mod clock;
+mod event;
+mod floor;
+mod http;
+mod load;
+mod machine;
+mod pipeline;
+mod sink;
+mod stack;
+mod stats;
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::floor::{RouterStageArgs, SenderStageArgs};
+use crate::load::LoadArgs;
+use crate::pipeline::PipelineArgs;
+use crate::sink::SinkArgs;
+
+/// Measures Tidings on this machine. Build all programs first: `cargo build --release --bins`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tidings-bench",
+    version,
+    args_conflicts_with_subcommands = true
+)]
+struct Program {
+    #[command(subcommand)]
+    measurement: Option<Measurement>,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Measurement {
+    /// The whole pipeline beside its floor: rates, latency, CPU time and memory (the default).
+    Pipeline(PipelineArgs),
+    /// A process of a measurement: answers deliveries.
+    #[command(hide = true)]
+    Sink(SinkArgs),
+    /// A process of a measurement: publishes events.
+    #[command(hide = true)]
+    Load(LoadArgs),
+    /// A process of a measurement: the floor's router.
+    #[command(hide = true)]
+    FloorRouter(RouterStageArgs),
+    /// A process of a measurement: the floor's sender.
+    #[command(hide = true)]
+    FloorSender(SenderStageArgs),
+}
+
+fn main() -> ExitCode {
+    let Program {
+        measurement,
+        pipeline,
+    } = Program::parse();
+    match run(measurement.unwrap_or(Measurement::Pipeline(pipeline))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Producer and sink are kept to one thread, to leave the cores to what is measured; the floor's
+/// stages have the runtime of the programs that they stand for.
+fn run(measurement: Measurement) -> anyhow::Result<()> {
+    match measurement {
+        Measurement::Pipeline(args) => one_thread()?.block_on(until_signal(pipeline::run(args))),
+        Measurement::Sink(args) => one_thread()?.block_on(sink::run(args)),
+        Measurement::Load(args) => one_thread()?.block_on(load::run(args)),
+        Measurement::FloorRouter(args) => Runtime::new()?.block_on(floor::run_router(args)),
+        Measurement::FloorSender(args) => Runtime::new()?.block_on(floor::run_sender(args)),
+    }
+}
+
+fn one_thread() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// Dropping the measurement ends all its processes and removes their files.
+async fn until_signal(measuring: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        measured = measuring => measured,
+        _ = interrupt.recv() => bail!("interrupted"),
+        _ = terminate.recv() => bail!("told to stop"),
+    }
+}

@@ -1,0 +1,21 @@
+//! The promises of the product, shown on the real programs: a nats-server, `tidings-ingest`,
+//! `tidings-router` and `tidings-sender` as child processes, and receivers that answer anything.
+//!
+//! Read [`platform`] first; every other module is a room of promises, and each test's name is one.
+
+mod client;
+mod crash;
+mod dead_letter;
+mod dedupe;
+mod delivery;
+mod event;
+mod fan_out;
+mod formats;
+
+mod limits;
+mod load;
+mod platform;
+mod retry;
+mod shutdown;
+mod startup;
+mod trace;
