@@ -70,6 +70,9 @@ pub enum TemplateError {
         /// What is wrong with it.
         source: crate::signature::SecretError,
     },
+    /// A secret has not been opened.
+    #[error("a secret of it is sealed")]
+    Sealed,
 }
 
 impl Template {
@@ -79,6 +82,12 @@ impl Template {
     /// A header or a key of it cannot be used.
     pub fn new(webhook: &Webhook) -> Result<Self, TemplateError> {
         let definition = &webhook.definition;
+        if definition
+            .secrets()
+            .any(|(_, secret)| secret.sealed().is_some())
+        {
+            return Err(TemplateError::Sealed);
+        }
         let mut keys = Vec::with_capacity(definition.signing.secrets.len());
         for secret in &definition.signing.secrets {
             let key = SigningKey::parse(&secret.key).map_err(|source| TemplateError::Secret {

@@ -2,6 +2,7 @@
 
 mod check;
 mod plan;
+mod secrets;
 mod state;
 mod view;
 

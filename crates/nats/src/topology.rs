@@ -43,6 +43,10 @@ pub const ENDPOINT_STATE_BUCKET: &str = "tidings_endpoint_state";
 pub const MEMBERS_BUCKET: &str = "tidings_members";
 /// Published egress addresses.
 pub const EGRESS_BUCKET: &str = "tidings_egress";
+/// Bucket of the public key that secrets of webhooks are sealed with, under [`SEALING_KEY`].
+pub const SECRET_KEYS_BUCKET: &str = "tidings_secret_keys";
+/// The only key of [`SECRET_KEYS_BUCKET`].
+pub const SEALING_KEY: &str = "sealing";
 
 /// The version of this layout; a service refuses a newer one than it knows.
 pub const SCHEMA_VERSION: u32 = 1;

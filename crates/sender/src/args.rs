@@ -1,6 +1,7 @@
 //! What can be set.
 
 mod list;
+mod secrets;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use tidings_egress::{EgressClient, EgressError, EgressOptions, NameServers, Prox
 use tidings_nats::connect::NatsArgs;
 
 pub use list::{List, ListError, NameServer, Network};
+pub use secrets::SecretArgs;
 
 /// How many unused connections to one host are kept. With fewer than are used at once, many webhooks
 /// of one host would dial and close all the time.
@@ -55,6 +57,9 @@ pub struct SenderArgs {
     /// machine's name, the process id and a random word].
     #[arg(long, env = "TIDINGS_NAME", value_name = "NAME", value_parser = name)]
     pub name: Option<String>,
+    /// What opens the secrets of webhooks.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
     /// Where requests may go and how they leave.
     #[command(flatten)]
     pub egress: EgressArgs,

@@ -43,6 +43,7 @@ pub async fn run(args: SenderArgs, health: Health, lifecycle: &Lifecycle) -> any
     for check in ["nats", "streams", "webhooks", "partitions"] {
         health.unready(check, "starting");
     }
+    let keys = args.secrets.read()?;
     let client = args.egress.client(args.concurrency)?;
     if let Some(address) = args.listen {
         let listener = admin::listen(address, "listen").await?;
@@ -51,7 +52,7 @@ pub async fn run(args: SenderArgs, health: Health, lifecycle: &Lifecycle) -> any
     }
     let lifecycle_of_work = lifecycle.clone();
     lifecycle.tasks.spawn(async move {
-        if let Err(error) = work::run(&args, client, &health, &lifecycle_of_work).await {
+        if let Err(error) = work::run(&args, keys, client, &health, &lifecycle_of_work).await {
             error!(error = format!("{error:#}"), "the sender cannot work");
             lifecycle_of_work.abort.cancel();
         }

@@ -40,6 +40,8 @@ const LAG: Duration = Duration::from_secs(1);
 const FULL_HOST: Duration = Duration::from_secs(1);
 /// How long a delivery is put off whose attempt failed through our own fault.
 const OUR_FAULT: Duration = Duration::from_secs(5);
+/// How long a delivery is put off whose webhook's secrets no key opens.
+const LOCKED: Duration = Duration::from_secs(15);
 /// How long a message of a newer version is left to newer senders.
 const LEFT_TO_NEWER: Duration = Duration::from_secs(10);
 
@@ -131,6 +133,9 @@ impl Sender {
             let now = clock::now();
             if let Some(reason) = refusal(&webhook, delivery, taken.delivered, now) {
                 return Decision::Settle(Step::refuse(delivery, reason));
+            }
+            if webhook.is_locked() {
+                return Decision::Settle(Step::put_off(clock::now(), LOCKED));
             }
             let visit = gate::Visit {
                 plan: &webhook.plan,

@@ -4,6 +4,7 @@
 mod absent;
 mod entry;
 mod find;
+mod locked;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{PoisonError, RwLock};
@@ -14,6 +15,8 @@ use tidings_core::id::WebhookId;
 use tidings_core::name::Space;
 use tidings_core::webhook::EndpointState;
 use tidings_nats::table::Sink;
+use tidings_service::health::Health;
+use tidings_vault::KeyRing;
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -21,11 +24,14 @@ use absent::Absent;
 use entry::{Definition, Known};
 pub use entry::{Entry, Target, Unusable};
 pub use find::Found;
+use locked::Locked;
 
 /// All webhooks.
 #[derive(Debug)]
 pub struct Webhooks {
     policy: UrlPolicy,
+    keys: KeyRing,
+    locked: Locked,
     bucket: Store,
     /// By id; more than one only if two spaces have webhooks of the same id.
     known: RwLock<HashMap<WebhookId, Vec<Known>>>,
@@ -34,11 +40,14 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// An empty table. `bucket` is asked about a webhook that is not in it yet.
+    /// An empty table. `keys` open secrets; `health` is told when one is missing. `bucket` is asked
+    /// about a webhook that is not in it yet.
     #[must_use]
-    pub fn new(policy: UrlPolicy, bucket: Store) -> Self {
+    pub fn new(policy: UrlPolicy, keys: KeyRing, bucket: Store, health: Health) -> Self {
         Self {
             policy,
+            keys,
+            locked: Locked::new(health),
             bucket,
             known: RwLock::default(),
             changed: watch::Sender::new(()),
@@ -118,7 +127,8 @@ struct Definitions<'a>(&'a Webhooks);
 
 impl Sink for Definitions<'_> {
     fn put(&self, key: &str, value: &[u8]) {
-        let definition = Definition::read(key, value, &self.0.policy);
+        let definition = Definition::read(key, value, &self.0.policy, &self.0.keys);
+        self.0.locked.set(key, definition.missing_key());
         if let Some(fault) = definition.fault() {
             warn!(key, "a webhook cannot be called: {fault}");
         }
@@ -127,6 +137,7 @@ impl Sink for Definitions<'_> {
     }
 
     fn remove(&self, key: &str) {
+        self.0.locked.set(key, None);
         self.0.change(key, |known| known.definition = None);
     }
 

@@ -13,6 +13,7 @@ use tidings_nats::topology::{
 use tidings_nats::{connect, table};
 use tidings_service::health::Health;
 use tidings_service::lifecycle::Lifecycle;
+use tidings_vault::KeyRing;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +44,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// NATS cannot be reached however long one waits.
 pub(crate) async fn run(
     args: &SenderArgs,
+    keys: KeyRing,
     egress: EgressClient,
     health: &Health,
     lifecycle: &Lifecycle,
@@ -62,8 +64,7 @@ pub(crate) async fn run(
         return Ok(());
     };
     health.ready("streams");
-    let policy = args.egress.url_policy();
-    let webhooks = Arc::new(Webhooks::new(policy, buckets.webhooks));
+    let webhooks = table(args, keys, buckets.webhooks, health);
     if !load(&context, &webhooks, lifecycle).await {
         return Ok(());
     }
@@ -117,6 +118,11 @@ pub(crate) async fn run(
         warn!("could not flush; what was not acknowledged comes again");
     }
     Ok(())
+}
+
+fn table(args: &SenderArgs, keys: KeyRing, bucket: Store, health: &Health) -> Arc<Webhooks> {
+    let policy = args.egress.url_policy();
+    Arc::new(Webhooks::new(policy, keys, bucket, health.clone()))
 }
 
 /// Becomes one of the senders of the pool; tells who they are.

@@ -10,7 +10,7 @@ use tidings_service::telemetry::{self, TelemetryArgs};
 
 use crate::client::Client;
 use crate::output::{Closed, Output, note};
-use crate::{dead_letter, delivery, dev, event, listen, provision, token, webhook};
+use crate::{dead_letter, delivery, dev, event, listen, provision, secrets, token, webhook};
 
 /// Programs that run until they are stopped, rather than ask the broker something.
 const LONG_RUNNING: [&str; 2] = ["dev", "listen"];
@@ -58,6 +58,8 @@ enum Action {
     DeadLetter(dead_letter::DeadLetterArgs),
     /// Create, list and revoke tokens.
     Token(token::TokenArgs),
+    /// Keep the keys that secrets of webhooks are encrypted with.
+    Secrets(secrets::SecretsArgs),
 }
 
 impl CommandFactory for Program {
@@ -129,6 +131,7 @@ async fn run(program: Program) -> anyhow::Result<ExitCode> {
         Action::Delivery(args) => delivery::run(args, &connect().await?, output).await?,
         Action::DeadLetter(args) => dead_letter::run(args, &connect().await?, output).await?,
         Action::Token(args) => token::run(args, &connect().await?, output).await?,
+        Action::Secrets(args) => secrets::run(args, connect, output).await?,
         Action::Event(args) => event::run(args, &common.nats, output).await?,
         Action::Webhook(args) => webhook::run(*args, &connect().await?, output).await?,
     }

@@ -32,6 +32,7 @@ use tidings_service::lifecycle::Lifecycle;
 use tokio::net::TcpListener;
 
 use crate::listen::print;
+use crate::secrets;
 use binary::Binary;
 use data_dir::DataDir;
 use demo::{Demo, Doors, Outcome};
@@ -198,6 +199,7 @@ async fn live(
         ingest: home.args.ingest_listen,
         senders: home.args.senders,
         egress_allow,
+        secret_key_file: home.data.secret_keys_path(),
         nats,
     };
     let services = Services::start(&settings, lifecycle).await?;
@@ -229,6 +231,14 @@ async fn prepare(home: &Home<'_>, jetstream: &jetstream::Context) -> anyhow::Res
         ..Topology::default()
     };
     provision(jetstream, &topology).await?;
+    let path = home.data.secret_keys_path();
+    let keys = match path.try_exists()? {
+        true => tidings_vault::read(&path)?,
+        false => tidings_vault::append(&path)?,
+    };
+    if let Some(newest) = keys.newest() {
+        secrets::store(jetstream, newest).await?;
+    }
     token::settle(home.args.token.clone(), home.data, jetstream).await
 }
 

@@ -16,5 +16,6 @@ mod listen;
 mod output;
 mod provision;
 mod scan;
+mod secrets;
 mod token;
 mod webhook;

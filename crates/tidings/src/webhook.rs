@@ -3,6 +3,7 @@
 mod draft;
 mod options;
 mod reach;
+mod secret;
 mod show;
 mod store;
 
@@ -30,6 +31,10 @@ pub(crate) use store::{Kept, Webhooks};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct WebhookArgs {
+    /// Store secrets readable for who can read the broker's bucket, if there is no key to encrypt
+    /// them with.
+    #[arg(long, env = "TIDINGS_PLAIN_SECRETS", global = true)]
+    plain_secrets: bool,
     #[command(subcommand)]
     action: Action,
 }
@@ -58,6 +63,9 @@ enum Action {
     Pause(PauseArgs),
     /// Let deliveries be sent that wait in a pause, slowly at first.
     Resume(Target),
+    /// Exchange signing secrets.
+    #[command(subcommand)]
+    Secret(secret::SecretAction),
 }
 
 /// Which webhook is meant.
@@ -130,7 +138,7 @@ impl Invalid {
 
 /// Runs the command.
 pub(crate) async fn run(args: WebhookArgs, client: &Client, output: Output) -> anyhow::Result<()> {
-    let webhooks = Webhooks::open(client).await?;
+    let webhooks = Webhooks::open_to_write(client, args.plain_secrets).await?;
     match args.action {
         Action::Create(args) => create(args, client, &webhooks, output).await,
         Action::List { space } => list(space.as_ref(), &webhooks, output).await,
@@ -144,6 +152,7 @@ pub(crate) async fn run(args: WebhookArgs, client: &Client, output: Output) -> a
         Action::Disable(target) => enable(&target, false, &webhooks, output).await,
         Action::Pause(args) => pause(&args, &webhooks, output).await,
         Action::Resume(target) => resume(&target, &webhooks, output).await,
+        Action::Secret(action) => secret::run(action, client, &webhooks, output).await,
     }
 }
 
@@ -200,10 +209,8 @@ async fn update(
     output: Output,
 ) -> anyhow::Result<()> {
     let Target { id, space } = &args.target;
-    let Kept {
-        webhook: old,
-        revision,
-    } = webhooks.get(space, id).await?;
+    let kept = webhooks.get(space, id).await?;
+    let old = &kept.webhook;
     let mut draft = Draft::of(&old.definition);
     if let Some(file) = args.definition.read_file(space).await? {
         draft.merge(file.of_version(id, old.version)?);
@@ -223,10 +230,10 @@ async fn update(
         check_reach(&definition, &policy, &args.reach).await?;
     }
     if definition == old.definition {
-        return answer(&old, webhooks, output).await;
+        return answer(old, webhooks, output).await;
     }
-    let webhook = next_version(old, definition, now);
-    webhooks.replace(&webhook, revision).await?;
+    let webhook = next_version(old.clone(), definition, now);
+    webhooks.replace(&webhook, &kept).await?;
     answer(&webhook, webhooks, output).await
 }
 
@@ -236,17 +243,14 @@ async fn enable(
     webhooks: &Webhooks,
     output: Output,
 ) -> anyhow::Result<()> {
-    let Kept {
-        webhook: old,
-        revision,
-    } = webhooks.get(&target.space, &target.id).await?;
+    let kept = webhooks.get(&target.space, &target.id).await?;
     let definition = Definition {
         enabled,
-        ..old.definition.clone()
+        ..kept.webhook.definition.clone()
     };
     // A new version also voids what a sender found out about the endpoint.
-    let webhook = next_version(old, definition, clock::now());
-    webhooks.replace(&webhook, revision).await?;
+    let webhook = next_version(kept.webhook.clone(), definition, clock::now());
+    webhooks.replace(&webhook, &kept).await?;
     answer(&webhook, webhooks, output).await
 }
 

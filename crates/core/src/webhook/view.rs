@@ -46,7 +46,9 @@ pub fn view(webhook: &Webhook, recorded: Option<&EndpointState>) -> Value {
 
 fn header(header: &super::Header) -> Value {
     match (&header.value, header.secret) {
-        (Some(value), false) => json!({ "key": header.key, "value": value.expose() }),
+        (Some(value), false) if value.sealed().is_none() => {
+            json!({ "key": header.key, "value": value.expose() })
+        }
         _ => json!({ "key": header.key, "secret": true }),
     }
 }

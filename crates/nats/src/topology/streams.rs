@@ -12,8 +12,8 @@ use tidings_core::name::Pool;
 
 use super::{
     ACK_WAIT, ATTEMPTS, Commit, DEAD_LETTERS, DELIVERIES, EGRESS_BUCKET, ENDPOINT_STATE_BUCKET,
-    EVENTS, MEMBERS_BUCKET, RETRIES, SCHEMA_VERSION, SPACES_BUCKET, TOKENS_BUCKET, Topology,
-    WEBHOOKS_BUCKET,
+    EVENTS, MEMBERS_BUCKET, RETRIES, SCHEMA_VERSION, SECRET_KEYS_BUCKET, SPACES_BUCKET,
+    TOKENS_BUCKET, Topology, WEBHOOKS_BUCKET,
 };
 use crate::subject;
 
@@ -25,13 +25,14 @@ pub const DELIVERIES_CONSUMER: &str = "sender";
 pub const RETRIES_CONSUMER: &str = "retry";
 
 /// All buckets.
-pub const BUCKETS: [&str; 6] = [
+pub const BUCKETS: [&str; 7] = [
     WEBHOOKS_BUCKET,
     SPACES_BUCKET,
     TOKENS_BUCKET,
     ENDPOINT_STATE_BUCKET,
     MEMBERS_BUCKET,
     EGRESS_BUCKET,
+    SECRET_KEYS_BUCKET,
 ];
 
 pub(super) const META_SCHEMA: &str = "tidings.schema";

@@ -8,6 +8,7 @@ use tidings_core::format::Template;
 use tidings_core::name::Space;
 use tidings_core::webhook::{DeliveryPlan, EndpointState, Webhook};
 use tidings_service::clock;
+use tidings_vault::{KeyRing, OpenError};
 
 use crate::gate::Gate;
 
@@ -29,6 +30,13 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether its deliveries wait for a key that opens its secrets.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        let unusable = self.target.as_ref().as_ref().err();
+        unusable.is_some_and(|unusable| unusable.missing_key.is_some())
+    }
+
     /// Scheme, host and port of what is called.
     #[must_use]
     pub fn origin(&self) -> Option<String> {
@@ -55,6 +63,8 @@ pub struct Target {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Unusable {
+    /// The key that would open its secrets; its deliveries wait for it.
+    pub missing_key: Option<String>,
     /// A stable word, as the outcomes of attempts have it.
     pub code: &'static str,
     /// For people.
@@ -70,19 +80,24 @@ pub(super) struct Definition {
 
 impl Definition {
     /// Makes ready what lies under `key`.
-    pub(super) fn read(key: &str, value: &[u8], policy: &UrlPolicy) -> Self {
+    pub(super) fn read(key: &str, value: &[u8], policy: &UrlPolicy, keys: &KeyRing) -> Self {
         let unreadable = |detail: String| Self {
             webhook: None,
             target: Arc::new(Err(config_error(detail))),
         };
         match Webhook::from_stored(value) {
             Ok(webhook) if key == format!("{}.{}", webhook.space, webhook.id) => Self {
-                target: Arc::new(target_of(&webhook, policy)),
+                target: Arc::new(target_of(&webhook, policy, keys)),
                 webhook: Some(webhook),
             },
             Ok(_) => unreadable(String::from("it lies under a key that is not its own")),
             Err(error) => unreadable(error.to_string()),
         }
+    }
+
+    /// The key that would open its secrets, if that is what is wrong with it.
+    pub(super) fn missing_key(&self) -> Option<&str> {
+        self.fault()?.missing_key.as_deref()
     }
 
     /// What is wrong with it.
@@ -91,16 +106,19 @@ impl Definition {
     }
 }
 
-fn target_of(webhook: &Webhook, policy: &UrlPolicy) -> Result<Target, Unusable> {
+fn target_of(webhook: &Webhook, policy: &UrlPolicy, keys: &KeyRing) -> Result<Target, Unusable> {
     let text = &webhook.definition.url;
     let url = EndpointUrl::parse(text, policy).map_err(|error| Unusable {
+        missing_key: None,
         code: match error {
             UrlError::AddressNotAllowed(_) => "blocked",
             _ => "invalid_url",
         },
         detail: error.to_string(),
     })?;
-    let template = Template::new(webhook).map_err(|error| config_error(error.to_string()))?;
+    let mut opened = webhook.clone();
+    keys.open(&mut opened).map_err(closed)?;
+    let template = Template::new(&opened).map_err(|error| config_error(error.to_string()))?;
     Ok(Target {
         url_text: text.clone(),
         url: Uri::from(&url),
@@ -108,8 +126,21 @@ fn target_of(webhook: &Webhook, policy: &UrlPolicy) -> Result<Target, Unusable> 
     })
 }
 
+fn closed(error: OpenError) -> Unusable {
+    let detail = error.to_string();
+    let missing_key = match error {
+        OpenError::UnknownKey { id } => Some(id),
+        OpenError::Closed { .. } => None,
+    };
+    Unusable {
+        missing_key,
+        ..config_error(detail)
+    }
+}
+
 fn config_error(detail: String) -> Unusable {
     Unusable {
+        missing_key: None,
         code: "config_error",
         detail,
     }

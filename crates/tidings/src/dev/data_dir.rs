@@ -77,6 +77,11 @@ impl DataDir {
         self.join("admin-token")
     }
 
+    /// Where the private keys are kept that open the secrets of webhooks.
+    pub(super) fn secret_keys_path(&self) -> PathBuf {
+        self.join("secret-keys")
+    }
+
     /// The admin token of the last start, if there was one.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use tidings_core::id::WebhookId;
 use tidings_core::secret::Secret;
 use tidings_core::signature::{SigningKey, secret_from_bytes};
 use tidings_core::webhook::{Definition, SCHEMA_VERSION, Webhook, check};
-use tidings_nats::topology::WEBHOOKS_BUCKET;
+use tidings_nats::topology::{SECRET_KEYS_BUCKET, WEBHOOKS_BUCKET};
 use tidings_sender::args::{EgressArgs, List, Network};
 use tidings_service::lifecycle::Lifecycle;
 use tidings_service::{admin, clock};
@@ -26,6 +26,7 @@ use ulid::Ulid;
 use crate::fixtures::{FIXTURES, SPACE};
 use crate::listen::print;
 use crate::listen::receiver::{Behaviour, Received, receiver};
+use crate::secrets;
 use account::Account;
 pub(super) use publish::Doors;
 use publish::{WAYS, publish};
@@ -187,8 +188,13 @@ async fn store_webhook(context: &Context, definition: Definition) -> anyhow::Res
         updated_at: now,
         version: last.map_or(1, |last| last.version + 1),
     };
+    let keys = context.get_key_value(SECRET_KEYS_BUCKET).await;
+    let mut sealed = webhook.clone();
+    if let Some(sealer) = secrets::sealer(&keys.context(SECRET_KEYS_BUCKET)?).await? {
+        sealer.seal(&mut sealed, None)?;
+    }
     bucket
-        .put(&key, webhook.to_stored().into())
+        .put(&key, sealed.to_stored().into())
         .await
         .context(WEBHOOKS_BUCKET)?;
     Ok(webhook)

@@ -1,6 +1,7 @@
 //! The services, all in this process.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(super) struct Settings {
     pub(super) senders: u16,
     /// Which networks may be called although they are not public.
     pub(super) egress_allow: List<Network>,
+    /// What opens the secrets of webhooks.
+    pub(super) secret_key_file: PathBuf,
     /// How NATS is reached.
     pub(super) nats: NatsArgs,
 }
@@ -67,6 +70,7 @@ impl Services {
             // Each has its own; a name from the environment would be everybody's.
             sender.name = None;
             sender.nats = settings.nats.clone();
+            sender.secrets.secret_key_file = Some(settings.secret_key_file.clone());
             sender.egress.egress_allow = vec![settings.egress_allow.clone()];
             tidings_sender::run(sender, part("sender"), lifecycle).await?;
         }

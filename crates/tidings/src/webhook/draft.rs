@@ -152,6 +152,10 @@ impl Draft {
                 (same.and_then(|same| same.get("value")), header)
             {
                 header.insert(String::from("value"), value.clone());
+                // A secret stays one, unless it is given anew.
+                if let Some(secret) = same.and_then(|same| same.get("secret")) {
+                    header.insert(String::from("secret"), secret.clone());
+                }
             }
         }
     }

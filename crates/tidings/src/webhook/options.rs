@@ -258,7 +258,7 @@ fn parse_rate(text: &str) -> Result<RateLimit, String> {
     })
 }
 
-fn parse_secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+pub(super) fn parse_secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
 }
 

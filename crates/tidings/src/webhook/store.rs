@@ -11,6 +11,7 @@ use tidings_nats::topology::{ENDPOINT_STATE_BUCKET, WEBHOOKS_BUCKET};
 
 use crate::client::Client;
 use crate::output::note;
+use crate::secrets::{Sealing, forget_history, has_plain};
 
 const READS_AT_ONCE: usize = 32;
 
@@ -19,6 +20,7 @@ const READS_AT_ONCE: usize = 32;
 pub(crate) struct Webhooks {
     webhooks: kv::Store,
     states: kv::Store,
+    sealing: Sealing,
 }
 
 /// A webhook with the revision under which it is kept.
@@ -31,10 +33,20 @@ pub(crate) struct Kept {
 impl Webhooks {
     /// Opens the buckets.
     pub(crate) async fn open(client: &Client) -> anyhow::Result<Self> {
+        Self::open_to_write(client, false).await
+    }
+
+    /// Opens the buckets. Secrets are stored readable for who reads the bucket if there is no key
+    /// to seal them with and `is_plain_fine`.
+    pub(super) async fn open_to_write(
+        client: &Client,
+        is_plain_fine: bool,
+    ) -> anyhow::Result<Self> {
         let webhooks = client.bucket(WEBHOOKS_BUCKET).await?;
         Ok(Self {
             webhooks,
             states: client.bucket(ENDPOINT_STATE_BUCKET).await?,
+            sealing: Sealing::read(client, is_plain_fine).await?,
         })
     }
 
@@ -122,12 +134,13 @@ impl Webhooks {
         Ok(())
     }
 
-    /// Stores a new webhook.
+    /// Stores a new webhook, its secrets sealed.
     pub(super) async fn create(&self, webhook: &Webhook) -> anyhow::Result<()> {
         let key = key(&webhook.space, &webhook.id);
+        let sealed = self.sealing.seal(webhook, None)?;
         match self
             .webhooks
-            .create(key, Bytes::from(webhook.to_stored()))
+            .create(key, Bytes::from(sealed.to_stored()))
             .await
         {
             Ok(_) => Ok(()),
@@ -138,22 +151,29 @@ impl Webhooks {
         }
     }
 
-    /// Stores a changed webhook, unless it was changed by somebody else since `revision`.
-    pub(super) async fn replace(&self, webhook: &Webhook, revision: u64) -> anyhow::Result<()> {
+    /// Stores a changed webhook, its secrets sealed, unless it was changed by somebody else since
+    /// `old` was read.
+    pub(super) async fn replace(&self, webhook: &Webhook, old: &Kept) -> anyhow::Result<()> {
         let key = key(&webhook.space, &webhook.id);
+        let before = &old.webhook.definition;
+        let sealed = self.sealing.seal(webhook, Some(before))?;
         match self
             .webhooks
-            .update(key, Bytes::from(webhook.to_stored()), revision)
+            .update(&key, Bytes::from(sealed.to_stored()), old.revision)
             .await
         {
-            Ok(_) => Ok(()),
+            Ok(_) => {}
             Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
                 anyhow::bail!(
                     "{} was changed by somebody else meanwhile; run it again",
                     webhook.id
                 )
             }
-            Err(error) => Err(error).context("the webhook was not stored"),
+            Err(error) => return Err(error).context("the webhook was not stored"),
+        }
+        match has_plain(before) && !has_plain(&sealed.definition) {
+            true => forget_history(&self.webhooks, &key).await,
+            false => Ok(()),
         }
     }
 

@@ -8,10 +8,15 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use prost::Message;
 use serde_json::Value;
+use tidings_nats::topology::{SEALING_KEY, SECRET_KEYS_BUCKET};
 use tidings_proto::{timestamp_to_wire, v1};
 use tidings_testkit::NatsServer;
+use tidings_vault::KeyRing;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
+
+/// The private key of all tests.
+pub(crate) const KEY: &str = "tdgk_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA";
 
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -41,6 +46,10 @@ impl Broker {
         let broker = Self::bare().await;
         let provisioned = ["provision", "--storage", "256MiB", "--partitions", "2"];
         broker.run(&provisioned).await.succeeded();
+        let keys = KeyRing::parse(KEY).unwrap();
+        let sealing = keys.newest().unwrap().to_stored();
+        let bucket = broker.bucket(SECRET_KEYS_BUCKET).await;
+        bucket.put(SEALING_KEY, sealing.into()).await.unwrap();
         broker
     }
 

@@ -7,6 +7,7 @@ mod dead_letter;
 mod delivery;
 mod event;
 mod provision;
+mod secrets;
 mod settings;
 mod token;
 mod webhook;

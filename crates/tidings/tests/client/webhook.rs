@@ -1,11 +1,13 @@
 //! `tidings webhook`.
 
 use serde_json::{Value, json};
+use tidings_core::secret::Secret;
 use tidings_core::webhook::{EndpointState, Status, Webhook};
 use tidings_nats::topology::{ENDPOINT_STATE_BUCKET, WEBHOOKS_BUCKET};
 use tidings_testkit::{Answer, Receiver};
+use tidings_vault::KeyRing;
 
-use crate::broker::{Broker, text};
+use crate::broker::{Broker, KEY, text};
 
 const LOOPBACK: [&str; 2] = ["--egress-allow", "127.0.0.0/8"];
 const CREATE: [&str; 6] = [
@@ -21,7 +23,11 @@ const NO_PROBE: [&str; 3] = ["--no-probe", "--egress-allow", "127.0.0.0/8"];
 async fn stored(broker: &Broker, id: &str) -> Webhook {
     let bucket = broker.bucket(WEBHOOKS_BUCKET).await;
     let value = bucket.get(format!("acme.{id}")).await.unwrap().unwrap();
-    Webhook::from_stored(&value).unwrap()
+    let mut webhook = Webhook::from_stored(&value).unwrap();
+    let is_sealed = |(_, secret): (_, &Secret)| secret.sealed().is_some();
+    assert!(webhook.definition.secrets().all(is_sealed));
+    KeyRing::parse(KEY).unwrap().open(&mut webhook).unwrap();
+    webhook
 }
 
 async fn is_empty(broker: &Broker) -> bool {
