@@ -1,0 +1,3 @@
+//! Tidings' console: what people see of events and deliveries.
+
+pub mod log;

@@ -1,0 +1,326 @@
+//! What the streams say becomes rows. The order in which streams are read does not matter.
+
+use std::time::Duration;
+
+use prost::Message as _;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use tidings_proto::v1;
+
+use super::{Log, LogError, Status};
+
+/// Of a response's body, this much is kept.
+const BODY_MAX: usize = 16 << 10;
+/// Rows that are forgotten in one transaction.
+const FORGET: usize = 2_000;
+/// Pages given back to the file system at a time.
+const VACUUM_PAGES: u32 = 2_000;
+
+/// An event, as its subject and message id name it. The payload stays in the stream.
+#[derive(Debug, Clone)]
+pub struct EventEntry {
+    /// Its place in the events stream.
+    pub sequence: u64,
+    /// Its space.
+    pub space: String,
+    /// Its environment.
+    pub environment: String,
+    /// Its id.
+    pub id: String,
+    /// Its topic.
+    pub topic: String,
+    /// When the stream stored it.
+    pub at: i64,
+}
+
+/// One message of a stream.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// Of EVENTS.
+    Event(EventEntry),
+    /// Of ATTEMPTS.
+    Attempt(Box<v1::Attempt>),
+    /// Of DEAD_LETTERS.
+    DeadLetter(Box<v1::DeadLetter>),
+}
+
+/// Messages of one stream, in its order.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The stream's name.
+    pub stream: String,
+    /// The place before the first message: where the log must be.
+    pub after: u64,
+    /// The place of the last message.
+    pub upto: u64,
+    /// What could be read.
+    pub entries: Vec<Entry>,
+}
+
+impl Log {
+    /// Stores a batch and its place at once. `false`, and nothing is stored, if the log is at
+    /// another place, as after [`Log::clear`].
+    ///
+    /// # Errors
+    /// SQLite refuses.
+    pub async fn store(&self, batch: Batch) -> Result<bool, LogError> {
+        self.write(move |connection| store(connection, &batch))
+            .await
+    }
+
+    /// The place in `stream` up to which the log has read.
+    ///
+    /// # Errors
+    /// SQLite refuses.
+    pub async fn position(&self, stream: &str) -> Result<u64, LogError> {
+        let stream = stream.to_owned();
+        self.write(move |connection| Ok(position(connection, &stream)?))
+            .await
+    }
+
+    /// Forgets everything, so that it is built again.
+    ///
+    /// # Errors
+    /// SQLite refuses.
+    pub async fn clear(&self) -> Result<(), LogError> {
+        self.write(|connection| {
+            Ok(connection.execute_batch(
+                "BEGIN; DELETE FROM attempts; DELETE FROM deliveries; DELETE FROM events;
+                 DELETE FROM positions; COMMIT;",
+            )?)
+        })
+        .await
+    }
+
+    /// Forgets some of what is too old or too much at the time `now`, and gives pages back.
+    /// `true` if there is more to forget.
+    ///
+    /// # Errors
+    /// SQLite refuses.
+    pub async fn forget(&self, now: i64) -> Result<bool, LogError> {
+        let oldest = now.saturating_sub(micros(self.inner.options.max_age));
+        let max_bytes = self.inner.options.max_bytes;
+        self.write(move |connection| {
+            let before = match used_bytes(connection)? > max_bytes {
+                true => i64::MAX,
+                false => oldest,
+            };
+            let forgotten = forget(connection, before)?;
+            let mut vacuum =
+                connection.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
+            let mut freed = vacuum.query([])?;
+            while freed.next()?.is_some() {}
+            Ok(forgotten >= FORGET)
+        })
+        .await
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    let pragma = |name| connection.query_row(name, [], |row| row.get::<_, u64>(0));
+    let pages = pragma("PRAGMA page_count")? - pragma("PRAGMA freelist_count")?;
+    Ok(pages * pragma("PRAGMA page_size")?)
+}
+
+fn forget(connection: &mut Connection, before: i64) -> rusqlite::Result<usize> {
+    let transaction = connection.transaction()?;
+    let oldest = "SELECT row FROM deliveries WHERE at < ?1 ORDER BY at LIMIT ?2";
+    transaction.execute(
+        &format!("DELETE FROM attempts WHERE delivery IN ({oldest})"),
+        params![before, FORGET],
+    )?;
+    let deliveries = transaction.execute(
+        &format!("DELETE FROM deliveries WHERE row IN ({oldest})"),
+        params![before, FORGET],
+    )?;
+    // The stream's order is that of time.
+    let events = transaction.execute(
+        "DELETE FROM events WHERE sequence IN
+           (SELECT sequence FROM events ORDER BY sequence LIMIT ?2) AND at < ?1",
+        params![before, FORGET],
+    )?;
+    transaction.commit()?;
+    Ok(deliveries.max(events))
+}
+
+fn position(connection: &Connection, stream: &str) -> rusqlite::Result<u64> {
+    let found = connection
+        .query_row(
+            "SELECT sequence FROM positions WHERE stream = ?1",
+            [stream],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(found.unwrap_or(0))
+}
+
+fn store(connection: &mut Connection, batch: &Batch) -> Result<bool, LogError> {
+    let transaction = connection.transaction()?;
+    if position(&transaction, &batch.stream)? != batch.after {
+        return Ok(false);
+    }
+    for entry in &batch.entries {
+        match entry {
+            Entry::Event(event) => store_event(&transaction, event)?,
+            Entry::Attempt(attempt) => store_attempt(&transaction, attempt)?,
+            Entry::DeadLetter(letter) => store_dead_letter(&transaction, letter)?,
+        }
+    }
+    transaction.execute(
+        "INSERT INTO positions VALUES (?1, ?2)
+         ON CONFLICT DO UPDATE SET sequence = excluded.sequence",
+        params![batch.stream, batch.upto],
+    )?;
+    transaction.commit()?;
+    Ok(true)
+}
+
+fn store_event(transaction: &Transaction<'_>, event: &EventEntry) -> rusqlite::Result<()> {
+    let EventEntry {
+        sequence,
+        space,
+        environment,
+        id,
+        topic,
+        at,
+    } = event;
+    transaction
+        .prepare_cached("INSERT OR IGNORE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![sequence, space, environment, id, topic, at])?;
+    Ok(())
+}
+
+fn store_attempt(transaction: &Transaction<'_>, attempt: &v1::Attempt) -> rusqlite::Result<()> {
+    let at = at(attempt.started_at.as_ref());
+    let (status, reason) = match attempt.verdict.as_str() {
+        "delivered" => (Status::Delivered, ""),
+        "retry" => (Status::Retrying, attempt.outcome.as_str()),
+        reason => (Status::Dead, reason),
+    };
+    let known = Known {
+        space: &attempt.space,
+        id: &attempt.delivery_id,
+        webhook: &attempt.webhook_id,
+        environment: &attempt.environment,
+        event: &attempt.event_id,
+        event_sequence: attempt.event_sequence,
+        topic: &attempt.topic,
+        at,
+        number: attempt.number,
+        status,
+        reason,
+    };
+    let row = store_delivery(transaction, &known)?;
+    let mut kept = attempt.clone();
+    if let Some(response) = kept.response.as_mut().filter(|r| r.body.len() > BODY_MAX) {
+        response.body.truncate(BODY_MAX);
+        response.body_truncated = true;
+    }
+    let total_us = attempt
+        .timings
+        .as_ref()
+        .map_or(0, |timings| timings.total_us);
+    transaction
+        .prepare_cached("INSERT OR IGNORE INTO attempts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+        .execute(params![
+            row,
+            attempt.number,
+            at,
+            attempt.space,
+            attempt.webhook_id,
+            status == Status::Delivered,
+            i64::try_from(total_us).unwrap_or(i64::MAX),
+            kept.encode_to_vec(),
+        ])?;
+    Ok(())
+}
+
+fn store_dead_letter(
+    transaction: &Transaction<'_>,
+    letter: &v1::DeadLetter,
+) -> rusqlite::Result<()> {
+    // Without a delivery it is an event or a message that nobody could read.
+    let Some(delivery) = &letter.delivery else {
+        return Ok(());
+    };
+    let event = v1::Event::decode(delivery.event.as_ref()).unwrap_or_default();
+    let known = Known {
+        space: &delivery.space,
+        id: &delivery.id,
+        webhook: &delivery.webhook_id,
+        environment: &delivery.environment,
+        event: &delivery.event_id,
+        event_sequence: delivery.event_sequence,
+        topic: &event.topic,
+        at: at(letter.at.as_ref()),
+        number: delivery.attempt.saturating_sub(1),
+        status: Status::Dead,
+        reason: &letter.reason,
+    };
+    store_delivery(transaction, &known)?;
+    Ok(())
+}
+
+/// What one message says of its delivery.
+struct Known<'a> {
+    space: &'a str,
+    id: &'a str,
+    webhook: &'a str,
+    environment: &'a str,
+    event: &'a str,
+    event_sequence: u64,
+    topic: &'a str,
+    at: i64,
+    number: u32,
+    status: Status,
+    reason: &'a str,
+}
+
+/// The delivery begins with the earliest that is known of it, and stands as the last attempt left
+/// it, whichever message comes first.
+fn store_delivery(transaction: &Transaction<'_>, known: &Known<'_>) -> rusqlite::Result<i64> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO deliveries (space, id, webhook, environment, event, event_sequence, topic,
+               at, last_number, last_at, status, reason)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?8, ?10, ?11)
+             ON CONFLICT (space, id) DO UPDATE SET
+               at = min(at, excluded.at),
+               topic = max(topic, excluded.topic),
+               status = iif((excluded.last_number, excluded.last_at) >= (last_number, last_at),
+                 excluded.status, status),
+               reason = iif((excluded.last_number, excluded.last_at) >= (last_number, last_at),
+                 excluded.reason, reason),
+               last_at = iif((excluded.last_number, excluded.last_at) >= (last_number, last_at),
+                 excluded.last_at, last_at),
+               last_number = max(last_number, excluded.last_number)
+             RETURNING row",
+        )?
+        .query_row(
+            params![
+                known.space,
+                known.id,
+                known.webhook,
+                known.environment,
+                known.event,
+                known.event_sequence,
+                known.topic,
+                known.at,
+                known.number,
+                known.status as i64,
+                known.reason,
+            ],
+            |row| row.get(0),
+        )
+}
+
+fn at(wire: Option<&prost_types::Timestamp>) -> i64 {
+    wire.map_or(0, |wire| {
+        wire.seconds
+            .saturating_mul(1_000_000)
+            .saturating_add(i64::from(wire.nanos / 1_000))
+    })
+}
