@@ -249,10 +249,15 @@ impl Log {
     pub async fn deliveries(
         &self,
         space: &str,
-        filter: DeliveryFilter,
+        mut filter: DeliveryFilter,
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<Page<Delivery>, LogError> {
+        if let Some(cursor) = &cursor {
+            // SQLite takes one upper bound to the index: let it be the tighter one.
+            let at = cursor.at.saturating_add(1);
+            filter.to = Some(filter.to.map_or(at, |to| to.min(at)));
+        }
         let mut found = filter.conditions(space);
         if let Some(Cursor { at, id }) = cursor {
             found.and("(at, id) < (?, ?)", Some(at));
