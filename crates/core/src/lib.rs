@@ -5,13 +5,14 @@
 //! [`event`] (what came in), [`webhook`] (who wants it), [`filter`] and [`matching`] (who gets it),
 //! [`delivery`], [`signature`] and [`mod@format`] (what is sent), [`attempt`] and [`verdict`] (what
 //! follows), [`dead_letter`] (how it ended). [`address`], [`endpoint_url`] and [`header`] say
-//! where and what a tenant may send.
+//! where and what a tenant may send, [`egress`] from where it comes.
 
 pub mod address;
 pub mod attempt;
 pub mod dead_letter;
 pub mod delivery;
 pub mod duration;
+pub mod egress;
 pub mod endpoint_url;
 pub mod event;
 pub mod filter;

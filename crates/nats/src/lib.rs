@@ -2,10 +2,11 @@
 //!
 //! [`topology`] is the only place that knows which streams there are. [`publish`] stores messages
 //! and answers only after the broker's acknowledgement; [`consume`] takes work; [`table`] keeps a
-//! bucket as a local snapshot. No rule of the product is here.
+//! bucket as a local snapshot; [`egress`] keeps the addresses that requests come from. No rule of the product is here.
 
 pub mod connect;
 pub mod consume;
+pub mod egress;
 pub mod publish;
 pub mod subject;
 pub mod table;

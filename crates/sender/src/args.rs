@@ -88,7 +88,8 @@ pub struct EgressArgs {
     #[arg(long, env = "TIDINGS_EGRESS_CA", value_name = "FILE")]
     pub egress_ca: Option<PathBuf>,
     /// Addresses of this machine to send from, in turn, with commas between them; empty to let the
-    /// system choose.
+    /// system choose. They are published as addresses of the pool (`tidings egress list`), unless
+    /// there is a proxy.
     #[arg(long, env = "TIDINGS_EGRESS_IPS", value_name = "IP,…")]
     pub egress_ips: Vec<List<IpAddr>>,
     /// Proxy that all requests go through: `http://host:port` (CONNECT) or `socks5://host:port`,
@@ -130,6 +131,15 @@ impl EgressArgs {
             };
             anyhow::Error::new(error).context(option)
         })
+    }
+
+    /// The addresses that receivers see, as far as they are known here: a proxy has its own.
+    #[must_use]
+    pub fn seen_addresses(&self) -> Vec<IpAddr> {
+        match self.egress_proxy {
+            Some(_) => Vec::new(),
+            None => items(&self.egress_ips).copied().collect(),
+        }
     }
 
     fn options(&self, in_flight_max: usize) -> anyhow::Result<EgressOptions> {

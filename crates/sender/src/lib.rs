@@ -24,6 +24,7 @@ pub mod pull;
 pub mod record;
 pub mod send;
 pub mod settle;
+mod sources;
 mod take;
 pub mod webhooks;
 mod work;

@@ -33,7 +33,7 @@ use crate::send::Sender;
 use crate::settle::Settler;
 use crate::take::Lanes;
 use crate::webhooks::Webhooks;
-use crate::{connection, member};
+use crate::{connection, member, sources};
 
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -72,6 +72,7 @@ pub(crate) async fn run(
     let count = webhooks.len();
     info!(sender.name = name, pool = %args.pool, webhooks = count, "sending to {count} webhooks");
     let metrics = Arc::new(Metrics::new());
+    sources::keep_registered(args, &context, lifecycle);
     let members = Members::new(buckets.members, &args.pool, &name);
     let alive = join_fleet(members, &context, lifecycle);
     let hand = Hand::new(client.clone(), context, Arc::clone(&metrics));

@@ -10,7 +10,9 @@ use tidings_service::telemetry::{self, TelemetryArgs};
 
 use crate::client::Client;
 use crate::output::{Closed, Output, note};
-use crate::{dead_letter, delivery, dev, event, listen, provision, secrets, token, webhook};
+use crate::{
+    dead_letter, delivery, dev, egress, event, listen, provision, secrets, token, webhook,
+};
 
 /// Programs that run until they are stopped, rather than ask the broker something.
 const LONG_RUNNING: [&str; 2] = ["dev", "listen"];
@@ -56,6 +58,8 @@ enum Action {
     Delivery(delivery::DeliveryArgs),
     /// See what ended without success, and redeliver it.
     DeadLetter(dead_letter::DeadLetterArgs),
+    /// See and announce the addresses that requests come from.
+    Egress(egress::EgressArgs),
     /// Create, list and revoke tokens.
     Token(token::TokenArgs),
     /// Keep the keys that secrets of webhooks are encrypted with.
@@ -130,6 +134,7 @@ async fn run(program: Program) -> anyhow::Result<ExitCode> {
         Action::Provision(args) => provision::run(args, &connect().await?, output).await?,
         Action::Delivery(args) => delivery::run(args, &connect().await?, output).await?,
         Action::DeadLetter(args) => dead_letter::run(args, &connect().await?, output).await?,
+        Action::Egress(args) => egress::run(args, &connect().await?, output).await?,
         Action::Token(args) => token::run(args, &connect().await?, output).await?,
         Action::Secrets(args) => secrets::run(args, connect, output).await?,
         Action::Event(args) => event::run(args, &common.nats, output).await?,

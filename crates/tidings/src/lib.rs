@@ -9,6 +9,7 @@ mod client;
 mod dead_letter;
 mod delivery;
 mod dev;
+mod egress;
 mod event;
 mod fixtures;
 mod input;

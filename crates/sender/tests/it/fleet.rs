@@ -7,6 +7,7 @@ use serde_json::json;
 use tidings_core::partition::partition_of;
 use tidings_core::rendezvous::winner;
 use tidings_core::webhook::Webhook;
+use tidings_nats::egress::read_published;
 use tidings_testkit::{Answer, Process, Receiver, eventually};
 use tokio::time::Instant;
 
@@ -181,4 +182,24 @@ async fn a_broker_that_comes_back_finds_the_partitions_shared_as_before() {
     .await;
     shared_by(&stand, &webhooks, &["red", "blue"]).await;
     stand.assert_settled().await;
+}
+
+#[tokio::test]
+async fn the_addresses_of_a_sender_are_published_and_stay_when_it_has_gone() {
+    let stand = Stand::start().await;
+    let sender = stand.sender(&["--egress-ips", "127.0.0.2,127.0.0.3"]).await;
+    let registered = async || {
+        let published = read_published(&stand.context).await.unwrap();
+        let pool = published.pools.into_iter().next().unwrap();
+        pool.addresses
+            .into_iter()
+            .map(|address| address.address.to_string())
+            .collect::<Vec<_>>()
+    };
+    eventually(SOON, "both are published", async || {
+        registered().await == ["127.0.0.2", "127.0.0.3"]
+    })
+    .await;
+    sender.stop().await;
+    assert_eq!(registered().await.len(), 2);
 }

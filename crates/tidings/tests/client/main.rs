@@ -5,6 +5,7 @@
 mod broker;
 mod dead_letter;
 mod delivery;
+mod egress;
 mod event;
 mod provision;
 mod secrets;
