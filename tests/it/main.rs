@@ -15,6 +15,7 @@ mod formats;
 mod limits;
 mod load;
 mod platform;
+mod pools;
 mod retry;
 mod shutdown;
 mod startup;

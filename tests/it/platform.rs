@@ -76,6 +76,13 @@ impl Builder {
         self
     }
 
+    /// A further pool is provisioned.
+    pub(crate) fn pool(mut self, name: &str) -> Self {
+        let pool = name.parse().expect("a pool's name is a word");
+        self.topology.pools.insert(pool);
+        self
+    }
+
     /// Leaves provisioning, and storing the token, to the test.
     pub(crate) fn not_provisioned(mut self) -> Self {
         self.is_provisioned = false;

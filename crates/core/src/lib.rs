@@ -24,6 +24,7 @@ pub mod matching;
 pub mod name;
 pub mod partition;
 pub mod pause;
+pub mod pools;
 pub mod rendezvous;
 pub mod retry;
 pub mod retry_after;

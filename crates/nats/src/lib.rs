@@ -7,6 +7,7 @@
 pub mod connect;
 pub mod consume;
 pub mod egress;
+pub mod pools;
 pub mod publish;
 pub mod subject;
 pub mod table;

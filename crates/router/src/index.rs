@@ -4,7 +4,7 @@
 //! new map that shares all but the way to the changed webhook with the old one, so it costs the
 //! same however many webhooks there are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -13,7 +13,7 @@ use tidings_core::event::Event;
 use tidings_core::filter::Patterns;
 use tidings_core::id::WebhookId;
 use tidings_core::matching::{SpaceIndex, Subscriber};
-use tidings_core::name::Space;
+use tidings_core::name::{Pool, Space};
 use tidings_core::webhook::{EndpointState, Status, StoredError, Webhook};
 use tidings_nats::table::Sink;
 use tracing::warn;
@@ -101,6 +101,20 @@ impl Index {
     #[must_use]
     pub fn len(&self) -> usize {
         self.spaces.load().values().map(SpaceIndex::len).sum()
+    }
+
+    /// The pools that webhooks name, each with how many do. Asks every webhook.
+    #[must_use]
+    pub fn pools(&self) -> BTreeMap<Pool, usize> {
+        let mut pools = BTreeMap::new();
+        let spaces = self.spaces.load();
+        for webhook in spaces.values().flat_map(SpaceIndex::iter) {
+            match pools.get_mut(&webhook.pool) {
+                Some(count) => *count += 1,
+                None => drop(pools.insert(webhook.pool.clone(), 1)),
+            }
+        }
+        pools
     }
 
     /// Whether there is none.

@@ -10,6 +10,7 @@ pub mod index;
 pub mod janitor;
 mod metrics;
 mod open;
+mod pools;
 pub mod route;
 pub mod sweep;
 
@@ -92,6 +93,12 @@ async fn work(args: &RouterArgs, health: &Health, lifecycle: &Lifecycle) -> anyh
         context.clone(),
         health.clone(),
         lifecycle.clone(),
+    ));
+    lifecycle.tasks.spawn(pools::watch(
+        context.clone(),
+        Arc::clone(&index),
+        health.clone(),
+        lifecycle.stop.clone(),
     ));
     lifecycle.tasks.spawn(janitor::run(
         context.clone(),
@@ -187,8 +194,8 @@ async fn look_after(client: Client, context: Context, health: Health, lifecycle:
             continue;
         }
         health.ready("nats");
-        match Layout::read(&context).await {
-            Ok(_) => health.ready("streams"),
+        match Layout::check_for_router(&context).await {
+            Ok(()) => health.ready("streams"),
             Err(error) => health.unready("streams", error.to_string()),
         }
     }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::Store;
+use tidings_core::pools::Pools;
 use tidings_egress::EgressClient;
 use tidings_nats::publish::{Bounds, Publisher};
 use tidings_nats::topology::{
@@ -15,7 +17,7 @@ use tidings_service::health::Health;
 use tidings_service::lifecycle::Lifecycle;
 use tidings_vault::KeyRing;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -36,12 +38,13 @@ use crate::webhooks::Webhooks;
 use crate::{connection, member, sources};
 
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const STREAMS_INTERVAL: Duration = Duration::from_secs(2);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connects, loads, and sends until the process is asked to stop and nothing is in hand.
 ///
 /// # Errors
-/// NATS cannot be reached however long one waits.
+/// NATS cannot be reached however long one waits, or there is no such pool.
 pub(crate) async fn run(
     args: &SenderArgs,
     keys: KeyRing,
@@ -57,13 +60,12 @@ pub(crate) async fn run(
     };
     let connections = connection::follow(client.clone(), health.clone(), lifecycle);
     let context = connect::jetstream(&client);
-    let Some(layout) = layout(args, &context, health, lifecycle).await else {
+    let Some(layout) = layout(args, &context, health, lifecycle).await? else {
         return Ok(());
     };
     let Some(buckets) = Buckets::open(&context, &lifecycle.stop).await else {
         return Ok(());
     };
-    health.ready("streams");
     let webhooks = table(args, keys, buckets.webhooks, health);
     if !load(&context, &webhooks, lifecycle).await {
         return Ok(());
@@ -152,31 +154,42 @@ async fn take_all(lanes: Lanes, partitions: Partitions, alive: watch::Receiver<V
     }
 }
 
-/// Waits for the layout, and for the pool to be part of it.
+/// Waits for the layout, and keeps the check `streams` true from then on; `None` if the process is asked to stop meanwhile.
+///
+/// # Errors
+/// The pool is no part of it.
 async fn layout(
     args: &SenderArgs,
     context: &Context,
     health: &Health,
     lifecycle: &Lifecycle,
-) -> Option<Layout> {
-    let pool = &args.pool;
-    let mut is_said = false;
-    loop {
-        let layout = Layout::wait(context, &lifecycle.stop).await?;
-        if layout.pools.contains(pool) {
-            return Some(layout);
+) -> anyhow::Result<Option<Layout>> {
+    let Some(layout) = Layout::wait(context, &lifecycle.stop).await else {
+        return Ok(None);
+    };
+    let pools = Pools::new(layout.pools.clone(), [args.pool.clone()]);
+    pools.check(&args.pool).context("--pool")?;
+    health.ready("streams");
+    look_after(args, context, health, lifecycle);
+    Ok(Some(layout))
+}
+
+/// Keeps the check `streams` true.
+fn look_after(args: &SenderArgs, context: &Context, health: &Health, lifecycle: &Lifecycle) {
+    let (context, health, stop) = (context.clone(), health.clone(), lifecycle.stop.clone());
+    let pool = args.pool.clone();
+    lifecycle.tasks.spawn(async move {
+        let mut looks = interval(STREAMS_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(looks.tick()).await.is_some() {
+            let checking = Layout::check_for_sender(&context, &pool);
+            match stop.run_until_cancelled(checking).await {
+                None => {}
+                Some(Ok(())) => health.ready("streams"),
+                Some(Err(error)) => health.unready("streams", error.to_string()),
+            }
         }
-        let reason = format!("the pool `{pool}` is not provisioned; run `tidings provision`");
-        if !is_said {
-            info!("waiting: {reason}");
-            is_said = true;
-        }
-        health.unready("streams", reason);
-        lifecycle
-            .stop
-            .run_until_cancelled(sleep(LOOK_AGAIN))
-            .await?;
-    }
+    });
 }
 
 /// Follows both buckets; `true` once everything that was in them is in the table.

@@ -78,7 +78,12 @@ async fn readyz(State(health): State<Health>) -> Response {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
     };
-    (status, Json(json!({ "status": word, "checks": shown }))).into_response()
+    let mut answer = json!({ "status": word, "checks": shown });
+    let warnings = health.warnings();
+    if !warnings.is_empty() {
+        answer["warnings"] = json!(warnings);
+    }
+    (status, Json(answer)).into_response()
 }
 
 async fn metrics_text() -> Response {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Clone, Default)]
 pub struct Health {
     checks: Arc<Mutex<BTreeMap<&'static str, Result<(), String>>>>,
+    warnings: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
 impl Health {
@@ -24,6 +25,24 @@ impl Health {
     /// The check `name` does not hold, because of `reason`.
     pub fn unready(&self, name: &'static str, reason: impl Into<String>) {
         self.set(name, Err(reason.into()));
+    }
+
+    /// Something is wrong that keeps this process from nothing; `None` once it is right again.
+    pub fn warn(&self, name: &'static str, reason: Option<String>) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        match reason {
+            Some(reason) => warnings.insert(name, reason),
+            None => warnings.remove(name),
+        };
+    }
+
+    /// All warnings. The process is ready in spite of them.
+    #[must_use]
+    pub fn warnings(&self) -> BTreeMap<&'static str, String> {
+        self.warnings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// All checks; the process is ready when each is `Ok`.

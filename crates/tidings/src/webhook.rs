@@ -21,6 +21,7 @@ use tidings_core::webhook::{
     Definition, EndpointState, FieldError, SCHEMA_VERSION, SigningSecret, Status, Webhook, check,
     view,
 };
+use tidings_nats::pools::read_pools;
 use tidings_service::clock;
 
 use crate::client::{Client, new_ulid};
@@ -28,6 +29,8 @@ use crate::output::{Output, note};
 use draft::Draft;
 use options::{ChangeArgs, DefinitionArgs, ReachArgs};
 pub(crate) use store::{Kept, Webhooks};
+
+const POOL_POINTER: &str = "/delivery/pool";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct WebhookArgs {
@@ -144,6 +147,7 @@ pub(crate) async fn run(args: WebhookArgs, client: &Client, output: Output) -> a
         Action::List { space } => list(space.as_ref(), &webhooks, output).await,
         Action::Get(target) => {
             let kept = webhooks.get(&target.space, &target.id).await?;
+            warn_if_unserved(&kept.webhook, client).await?;
             answer(&kept.webhook, &webhooks, output).await
         }
         Action::Update(args) => update(args, client, &webhooks, output).await,
@@ -223,8 +227,10 @@ async fn update(
     complete_signing(&mut definition, now);
     let mut faults = faults(&definition, &policy, client).await?;
     let is_moved = definition.url != old.definition.url;
-    // A URL that stays was taken under the policy of its time.
+    let is_other_pool = definition.delivery.pool != old.definition.delivery.pool;
+    // A URL that stays was taken under the policy of its time, and a pool when it was served.
     faults.retain(|fault| is_moved || fault.pointer != "/url");
+    faults.retain(|fault| is_other_pool || fault.pointer != POOL_POINTER);
     refuse(faults)?;
     if is_moved {
         check_reach(&definition, &policy, &args.reach).await?;
@@ -286,6 +292,17 @@ async fn delete(target: &Target, webhooks: &Webhooks, output: Output) -> anyhow:
     output.answer(&document, format_args!("deleted {}", webhook.id))
 }
 
+/// Says so if deliveries wait because nobody sends for the webhook's pool.
+async fn warn_if_unserved(webhook: &Webhook, client: &Client) -> anyhow::Result<()> {
+    let pool = &webhook.definition.delivery.pool;
+    if !read_pools(&client.jetstream).await?.is_served(pool) {
+        note(format_args!(
+            "warning: no sender of the pool `{pool}` is alive; deliveries wait for one"
+        ));
+    }
+    Ok(())
+}
+
 async fn answer(webhook: &Webhook, webhooks: &Webhooks, output: Output) -> anyhow::Result<()> {
     let state = webhooks.state(webhook).await?;
     let document = view(webhook, state.as_ref());
@@ -329,17 +346,12 @@ async fn faults(
     client: &Client,
 ) -> anyhow::Result<Vec<FieldError>> {
     let mut faults = check(definition, policy);
-    let pools = client.layout().await?.pools;
-    let pool = &definition.delivery.pool;
-    if !pools.contains(pool) {
-        let known: Vec<&str> = pools.iter().map(tidings_core::name::Pool::as_str).collect();
+    let pools = read_pools(&client.jetstream).await?;
+    if let Err(error) = pools.check(&definition.delivery.pool) {
         faults.push(FieldError {
-            pointer: String::from("/delivery/pool"),
-            code: "unknown_pool",
-            detail: format!(
-                "there is no pool `{pool}`, only {}; `tidings provision --pool` makes one",
-                known.join(", ")
-            ),
+            pointer: String::from(POOL_POINTER),
+            code: error.code(),
+            detail: error.to_string(),
         });
     }
     Ok(faults)

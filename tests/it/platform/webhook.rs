@@ -120,6 +120,10 @@ impl WebhookBuilder<'_> {
         self
     }
 
+    pub(crate) fn pool(self, name: &str) -> Self {
+        self.set("/delivery/pool", json!(name))
+    }
+
     pub(crate) fn topics<const N: usize>(self, topics: [&str; N]) -> Self {
         self.set("/topics", json!(topics.to_vec()))
     }

@@ -1,17 +1,18 @@
 //! What a service reads back at its start: that the streams are there, and how they are laid out.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::Config;
+use futures_util::TryStreamExt as _;
 use tidings_core::name::Pool;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::streams::{
     META_COMMIT, META_EVENT_AGE, META_PARTITIONS, META_POOLS, META_SCHEMA, META_STORAGE, META_SYNC,
-    SYNC_ALWAYS,
+    ROUTER_CONSUMER, SYNC_ALWAYS, delivery_consumer, retry_consumer,
 };
 use super::{
     ATTEMPTS, Commit, DEAD_LETTERS, DELIVERIES, EVENTS, RETRIES, SCHEMA_VERSION, Topology,
@@ -40,6 +41,14 @@ pub enum LayoutError {
     Missing {
         /// The stream's name.
         stream: &'static str,
+    },
+    /// A consumer is not there.
+    #[error("the stream {stream} has lost its consumer {consumer}; run `tidings provision`")]
+    MissingConsumer {
+        /// The stream's name.
+        stream: &'static str,
+        /// The consumer's name.
+        consumer: String,
     },
     /// A newer version of Tidings provisioned it.
     #[error(
@@ -94,6 +103,27 @@ impl Layout {
             }
         };
         stop.run_until_cancelled(waiting).await
+    }
+
+    /// Checks that what routers take events from is there.
+    ///
+    /// # Errors
+    /// A stream or the consumer is missing, or the broker does not answer.
+    pub async fn check_for_router(context: &Context) -> Result<(), LayoutError> {
+        Self::read(context).await?;
+        check_consumers(context, EVENTS, [ROUTER_CONSUMER.to_owned()]).await
+    }
+
+    /// Checks that what the senders of `pool` take deliveries from is there.
+    ///
+    /// # Errors
+    /// A stream or a consumer is missing, or the broker does not answer.
+    pub async fn check_for_sender(context: &Context, pool: &Pool) -> Result<(), LayoutError> {
+        let partitions = 0..Self::read(context).await?.partitions;
+        let first = partitions.clone().map(|at| delivery_consumer(pool, at));
+        check_consumers(context, DELIVERIES, first).await?;
+        let again = partitions.map(|at| retry_consumer(pool, at));
+        check_consumers(context, RETRIES, again).await
     }
 
     fn from_metadata(metadata: &HashMap<String, String>) -> Result<Self, LayoutError> {
@@ -160,6 +190,22 @@ impl Topology {
             partitions: layout.partitions,
             pools: layout.pools,
         })
+    }
+}
+
+async fn check_consumers(
+    context: &Context,
+    stream: &'static str,
+    needed: impl IntoIterator<Item = String>,
+) -> Result<(), LayoutError> {
+    let unavailable = |detail| LayoutError::Unavailable { detail };
+    let opened = context.get_stream_no_info(stream).await;
+    let opened = opened.map_err(|error| unavailable(error.to_string()))?;
+    let names: Result<HashSet<String>, _> = opened.consumer_names().try_collect().await;
+    let names = names.map_err(|error| unavailable(error.to_string()))?;
+    match needed.into_iter().find(|name| !names.contains(name)) {
+        None => Ok(()),
+        Some(consumer) => Err(LayoutError::MissingConsumer { stream, consumer }),
     }
 }
 

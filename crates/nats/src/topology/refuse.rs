@@ -1,12 +1,19 @@
 //! Which changes are refused, because they would lose messages or send them astray.
 
+use std::collections::BTreeSet;
+
 use async_nats::jetstream::Context;
+use async_nats::jetstream::context::KeyValueErrorKind;
+use async_nats::jetstream::kv::Operation;
 use async_nats::jetstream::stream::{Config, DirectGetErrorKind, Info, PersistenceMode};
+use futures_util::StreamExt as _;
+use tidings_core::id::WebhookId;
 use tidings_core::name::Pool;
+use tidings_core::webhook::Webhook;
 
 use super::provision::ProvisionError;
 use super::streams::{META_PARTITIONS, META_POOLS, META_SCHEMA};
-use super::{DELIVERIES, RETRIES, SCHEMA_VERSION, Topology};
+use super::{DELIVERIES, RETRIES, SCHEMA_VERSION, Topology, WEBHOOKS_BUCKET};
 
 /// Refuses what would harm one stream and the messages in it.
 pub(super) fn refuse_stream(current: &Info, wanted: &Config) -> Result<(), ProvisionError> {
@@ -60,18 +67,69 @@ fn destruction(current: &Info, wanted: &Config) -> Option<String> {
     })
 }
 
-/// Refuses to drop a pool that deliveries wait for.
+/// Refuses to drop a pool that deliveries wait for or that webhooks name.
 pub(super) async fn refuse_dropped_pools(
     context: &Context,
     found: &[Option<Info>],
     topology: &Topology,
 ) -> Result<(), ProvisionError> {
+    let mut all_dropped = BTreeSet::new();
     for info in found.iter().flatten() {
         for pool in dropped_pools(info, topology) {
             refuse_waiting(context, &info.config.name, &pool).await?;
+            all_dropped.insert(pool);
         }
     }
-    Ok(())
+    if all_dropped.is_empty() {
+        return Ok(());
+    }
+    let what = format!("bucket {WEBHOOKS_BUCKET}");
+    let naming = webhook_naming(context, &all_dropped).await;
+    let naming = naming.map_err(|error| ProvisionError::Broker {
+        what: what.clone(),
+        detail: error.to_string(),
+    })?;
+    let Some((webhook, pool)) = naming else {
+        return Ok(());
+    };
+    let detail = format!(
+        "the webhook {webhook} names the pool `{pool}`, which would be dropped; give it another \
+         one with `tidings webhook update`, or keep --pool {pool}"
+    );
+    Err(ProvisionError::Destructive { what, detail })
+}
+
+/// A webhook that names one of `pools`, if there is one.
+async fn webhook_naming(
+    context: &Context,
+    pools: &BTreeSet<Pool>,
+) -> Result<Option<(WebhookId, Pool)>, async_nats::Error> {
+    let bucket = match context.get_key_value(WEBHOOKS_BUCKET).await {
+        Ok(bucket) => bucket,
+        // Not made yet: it holds nothing.
+        Err(error) if error.kind() == KeyValueErrorKind::GetBucket => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if bucket.status().await?.values() == 0 {
+        return Ok(None);
+    }
+    let mut entries = bucket.watch_with_history(">").await?;
+    while let Some(entry) = entries.next().await {
+        let entry = entry?;
+        let is_there = entry.operation == Operation::Put;
+        // What cannot be read is sent by nobody, whatever it names.
+        let webhook = Webhook::from_stored(&entry.value).ok();
+        if let Some(webhook) = webhook.filter(|_| is_there) {
+            let pool = webhook.definition.delivery.pool;
+            if pools.contains(&pool) {
+                return Ok(Some((webhook.id, pool)));
+            }
+        }
+        if entry.delta == 0 {
+            break;
+        }
+    }
+    Ok(None)
 }
 
 fn dropped_pools(info: &Info, topology: &Topology) -> Vec<Pool> {

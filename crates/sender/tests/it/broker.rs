@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tidings_testkit::{Answer, NatsServer, Receiver, SyncInterval, eventually};
+use tidings_core::name::Pool;
+use tidings_nats::topology::{RETRIES, Topology, provision, retry_consumer};
+use tidings_testkit::{Answer, NatsServer, Process, Receiver, SyncInterval, eventually};
 
 use crate::stand::{SOON, Stand};
 
@@ -54,16 +56,39 @@ async fn an_answer_that_comes_while_the_broker_is_away_is_settled_when_it_is_bac
 }
 
 #[tokio::test]
-async fn a_sender_waits_for_the_pool_to_be_provisioned() {
+async fn a_sender_of_an_unknown_pool_stops_with_one_line() {
     let stand = Stand::start().await;
-    let sender = stand.start_sender(&["--pool", "eu"]).await;
-    eventually(SOON, "the pool is named", async || {
-        let checks = sender.health.checks();
-        let streams = checks["streams"].clone();
-        streams.is_err_and(|reason| reason.contains("`eu` is not provisioned"))
+    let sender = Process::launch(env!("CARGO_BIN_EXE_tidings-sender"))
+        .args(["--nats-url", &stand.server.url(), "--pool", "mars"])
+        .args(["--listen", "127.0.0.1:0"])
+        .start();
+    let status = sender.wait(SOON).await;
+    assert_eq!(status.code(), Some(1));
+    let log = sender.log();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("mars")).collect();
+    let [line] = told[..] else {
+        panic!("it is said once:\n{log}");
+    };
+    assert!(
+        line.contains("--pool") && line.contains("only default"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn a_sender_whose_consumer_is_lost_is_not_ready_until_it_is_back() {
+    let (stand, sender) = Stand::with_sender().await;
+    let lost = retry_consumer(&Pool::default(), 0);
+    let stream = stand.context.get_stream(RETRIES).await.unwrap();
+    stream.delete_consumer(&lost).await.unwrap();
+    eventually(SOON, "the consumer is named", async || {
+        let streams = sender.health.checks()["streams"].clone();
+        streams.is_err_and(|reason| reason.contains(&lost))
     })
     .await;
-    sender.stop().await;
+    let topology = Topology::read(&stand.context).await.unwrap().unwrap();
+    provision(&stand.context, &topology).await.unwrap();
+    sender.ready().await;
 }
 
 #[tokio::test]

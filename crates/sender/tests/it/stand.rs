@@ -280,7 +280,7 @@ impl Stand {
     }
 
     async fn read<M: Message + Default>(&self, stream: &'static str, count: usize) -> Vec<M> {
-        eventually(SOON, stream, async || match self.messages(stream).await {
+        eventually(SOON, stream, async || match self.count_in(stream).await? {
             messages if messages >= count as u64 => Ok(()),
             messages => Err(format!("{messages} messages")),
         })
@@ -296,15 +296,21 @@ impl Stand {
 
     /// How many messages are in a stream.
     pub(crate) async fn messages(&self, stream: &str) -> u64 {
-        let stream = self.context.get_stream(stream).await.unwrap();
-        stream.cached_info().state.messages
+        self.count_in(stream).await.unwrap()
+    }
+
+    /// The same, where the broker may just have come back and not answer yet.
+    async fn count_in(&self, stream: &str) -> Result<u64, String> {
+        let found = self.context.get_stream(stream).await;
+        let found = found.map_err(|error| error.to_string())?;
+        Ok(found.cached_info().state.messages)
     }
 
     /// Waits until no delivery is under way any more.
     pub(crate) async fn assert_settled(&self) {
         eventually(SOON, "no delivery is under way", async || {
-            let waiting = self.messages(DELIVERIES).await;
-            let later = self.messages(RETRIES).await;
+            let waiting = self.count_in(DELIVERIES).await?;
+            let later = self.count_in(RETRIES).await?;
             match waiting + later {
                 0 => Ok(()),
                 _ => Err(format!("{waiting} in DELIVERIES, {later} in RETRIES")),

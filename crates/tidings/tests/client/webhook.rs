@@ -1,9 +1,12 @@
 //! `tidings webhook`.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tidings_core::secret::Secret;
 use tidings_core::webhook::{EndpointState, Status, Webhook};
-use tidings_nats::topology::{ENDPOINT_STATE_BUCKET, WEBHOOKS_BUCKET};
+use tidings_nats::topology::{ENDPOINT_STATE_BUCKET, MEMBERS_BUCKET, WEBHOOKS_BUCKET};
 use tidings_testkit::{Answer, Receiver};
 use tidings_vault::KeyRing;
 
@@ -394,4 +397,60 @@ async fn a_pause_is_shown_until_it_is_resumed() {
         .run(&["webhook", "pause", &id, "--space", "acme"])
         .await;
     refused.failed(1, &["disabled"]);
+}
+
+#[tokio::test]
+async fn a_pool_that_nobody_serves_cannot_be_named_nor_dropped_while_it_is() {
+    let broker = Broker::provisioned().await;
+    let both = ["provision", "--pool", "default", "--pool", "eu"];
+    broker.run(&both).await.succeeded();
+    let create = [
+        "webhook",
+        "create",
+        "--space",
+        "acme",
+        "--topic",
+        "Entry.*",
+        "--no-probe",
+        "--egress-allow",
+        "127.0.0.0/8",
+        "--url",
+        "http://127.0.0.1:9999/",
+        "--pool",
+        "eu",
+    ];
+    let refused = broker.run(&create).await;
+    refused.failed(1, &["/delivery/pool", "no sender of the pool `eu`"]);
+    let members = broker.bucket(MEMBERS_BUCKET).await;
+    let sign = {
+        let members = members.clone();
+        async move || members.put("eu.red", Bytes::new()).await.unwrap()
+    };
+    sign().await;
+    // As a sender does: a sign of life ends by itself.
+    let living = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            sign().await;
+        }
+    });
+    let created = broker.json(&create).await;
+    let id = text(&created["id"]);
+    living.abort();
+    let _ = living.await;
+    members.delete("eu.red").await.unwrap();
+
+    let get = ["webhook", "get", id, "--space", "acme"];
+    let shown = broker.run(&get).await.succeeded();
+    assert!(shown.stderr.contains("`eu` is alive"), "{}", shown.stderr);
+    // Other changes are no fault of its pool.
+    let rename = ["webhook", "update", id, "--space", "acme", "--name", "new"];
+    broker.run(&rename).await.succeeded();
+    let drop = ["provision", "--pool", "default"];
+    broker.run(&drop).await.failed(1, &[id, "`eu`"]);
+    let move_back = [
+        "webhook", "update", id, "--space", "acme", "--pool", "default",
+    ];
+    broker.run(&move_back).await.succeeded();
+    broker.run(&drop).await.succeeded();
 }
