@@ -30,6 +30,7 @@ pub mod retry;
 pub mod retry_after;
 pub mod secret;
 pub mod signature;
+pub mod space;
 pub mod throttle;
 pub mod token;
 pub mod topic;

@@ -48,7 +48,7 @@ impl Ingest {
         Self {
             tokens: Tokens::default(),
             metrics: Metrics::new(),
-            rate: SpaceRate::new(args.space_rate, args.space_burst),
+            rate: SpaceRate::new(args.space_rate()),
             event_bytes_max: args.max_event_size.0,
             store: OnceLock::new(),
         }

@@ -1,10 +1,12 @@
 //! What can be set.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
 use tidings_core::duration;
+use tidings_core::space::{EVENTS_PER_SECOND_MAX, EventRate};
 use tidings_nats::connect::NatsArgs;
 
 const KIB: usize = 1_024;
@@ -50,19 +52,14 @@ pub struct IngestArgs {
     #[arg(long, env = "TIDINGS_BODY_TIMEOUT", value_name = "DURATION", default_value = "10s",
           value_parser = duration::parse)]
     pub body_timeout: Duration,
-    /// How many events a second each space may publish; 0 for no limit. Each ingest counts for
-    /// itself.
-    #[arg(
-        long,
-        env = "TIDINGS_SPACE_RATE",
-        value_name = "N",
-        default_value_t = 0
-    )]
+    /// How many events a second each space may publish that has no rate of its own in its
+    /// settings; 0 for no limit. Each ingest counts for itself.
+    #[arg(long, env = "TIDINGS_SPACE_RATE", value_name = "N", default_value_t = 0,
+          value_parser = clap::value_parser!(u32).range(..=i64::from(EVENTS_PER_SECOND_MAX)))]
     pub space_rate: u32,
     /// How many events a space may publish at once before its rate holds [default: the rate].
-    #[arg(long, env = "TIDINGS_SPACE_BURST", value_name = "N",
-          value_parser = clap::value_parser!(u32).range(1..))]
-    pub space_burst: Option<u32>,
+    #[arg(long, env = "TIDINGS_SPACE_BURST", value_name = "N")]
+    pub space_burst: Option<NonZeroU32>,
     /// How many requests over NATS are served at once; beyond it publishers get 503.
     #[arg(long, env = "TIDINGS_NATS_CONCURRENCY", value_name = "N",
           default_value_t = NATS_CONCURRENCY, value_parser = count(100_000))]
@@ -88,6 +85,16 @@ impl IngestArgs {
             space_burst: None,
             nats_concurrency: NATS_CONCURRENCY,
             nats,
+        }
+    }
+}
+
+impl IngestArgs {
+    /// What a space may publish that has no rate of its own.
+    pub(crate) fn space_rate(&self) -> EventRate {
+        EventRate {
+            events_per_second: self.space_rate,
+            burst: self.space_burst,
         }
     }
 }
@@ -193,6 +200,7 @@ mod tests {
             ("--max-event-size", "lots"),
             ("--max-unacked", "0"),
             ("--body-timeout", "soon"),
+            ("--space-rate", "1000001"),
             ("--space-burst", "0"),
         ] {
             let error = Program::try_parse_from(["tidings-ingest", option, value]).unwrap_err();

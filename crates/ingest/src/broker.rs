@@ -1,4 +1,5 @@
-//! Finding the broker and what lies there: connection, streams, tokens. Nothing here is given up;
+//! Finding the broker and what lies there: connection, streams, tokens,
+//! settings of spaces. Nothing here is given up;
 //! the process is ready when all are there, and says what it waits for until then.
 
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use async_nats::Client;
 use async_nats::jetstream::Context;
 use tidings_nats::connect::{self, ConnectError, is_connected};
 use tidings_nats::publish::Bounds;
-use tidings_nats::table;
-use tidings_nats::topology::{Layout, TOKENS_BUCKET};
+use tidings_nats::table::{self, Sink};
+use tidings_nats::topology::{Layout, SPACES_BUCKET, TOKENS_BUCKET};
 use tidings_service::health::Health;
 use tidings_service::lifecycle::Lifecycle;
 use tokio::sync::watch;
@@ -26,10 +27,11 @@ const NAME: &str = "tidings-ingest";
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What the process needs before it is ready.
-pub(crate) const CHECKS: [&str; 4] = [NATS, STREAMS, TOKENS, SERVICE];
+pub(crate) const CHECKS: [&str; 5] = [NATS, STREAMS, TOKENS, SPACES, SERVICE];
 const NATS: &str = "nats";
 const STREAMS: &str = "streams";
 const TOKENS: &str = "tokens";
+const SPACES: &str = "spaces";
 /// The NATS service has subscribed.
 pub(crate) const SERVICE: &str = "service";
 
@@ -68,11 +70,24 @@ pub(crate) async fn work(
     let store = store
         .map_err(anyhow::Error::from_boxed)
         .context("the stream cannot be opened")?;
-    if !load_tokens(context, &ingest, lifecycle).await {
+    let load = |bucket, sink: fn(&Ingest) -> &dyn Sink| {
+        load(
+            context.clone(),
+            bucket,
+            Arc::clone(&ingest),
+            sink,
+            lifecycle,
+        )
+    };
+    if !load(TOKENS_BUCKET, |ingest| &ingest.tokens).await {
+        return Ok(());
+    }
+    health.ready(TOKENS);
+    if !load(SPACES_BUCKET, |ingest| &ingest.rate).await {
         return Ok(());
     }
     ingest.open(store);
-    health.ready(TOKENS);
+    health.ready(SPACES);
     info!("taking events");
     nats_service::serve(
         client.clone(),
@@ -87,12 +102,18 @@ pub(crate) async fn work(
     Ok(())
 }
 
-/// Keeps the tokens up to date; `true` once all of them are there.
-async fn load_tokens(context: Context, ingest: &Arc<Ingest>, lifecycle: &Lifecycle) -> bool {
+/// Keeps what `sink` holds of `bucket` up to date; `true` once all that is there is in it.
+async fn load(
+    context: Context,
+    bucket: &'static str,
+    ingest: Arc<Ingest>,
+    sink: fn(&Ingest) -> &dyn Sink,
+    lifecycle: &Lifecycle,
+) -> bool {
     let (loaded, mut is_loaded) = watch::channel(false);
-    let (ingest, stop) = (Arc::clone(ingest), lifecycle.stop.clone());
+    let stop = lifecycle.stop.clone();
     lifecycle.tasks.spawn(async move {
-        table::follow(context, TOKENS_BUCKET, &ingest.tokens, &loaded, &stop).await;
+        table::follow(context, bucket, sink(&ingest), &loaded, &stop).await;
     });
     let loading = is_loaded.wait_for(|is_loaded| *is_loaded);
     matches!(

@@ -7,7 +7,6 @@ use prost::Message as _;
 use tidings_core::event::{Event, EventError};
 use tidings_core::id::EventId;
 use tidings_core::name::Space;
-use tidings_core::topic::Topic;
 use tidings_proto::{event_from_wire, event_to_wire, timestamp_to_wire, v1};
 use tidings_service::problem::Problem;
 use ulid::Ulid;
@@ -17,11 +16,6 @@ use crate::decode::Candidate;
 /// How far ahead of our clock an event may say that it occurred. There is no such limit for the
 /// past, because imports and replays publish what happened years ago.
 pub const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(24);
-
-/// The prefix of `entity.type` under which Contentful reports what was deleted.
-const DELETED: &str = "Deleted";
-/// The first part of Umbraco's topics, which is no entity type.
-const UMBRACO: &str = "Umbraco";
 
 /// An event that keeps the rules, and the bytes to be stored for it.
 #[derive(Debug)]
@@ -93,28 +87,14 @@ fn make_sense(event: Event, now: Timestamp) -> Result<Event, EventError> {
         let detail = format!("it is more than 24 hours ahead of our clock, which says {now:.0}");
         return Err(EventError::new("clock_skew", "/occurredAt", detail));
     }
-    if contradicts(&event.topic, &event.entity.kind) {
-        let detail = format!("the topic {} is about another type", event.topic.as_str());
-        return Err(EventError::new("entity_mismatch", "/entity/type", detail));
-    }
     Ok(event)
-}
-
-/// Whether an entity of this type cannot be what the topic is about. `Umbraco.ContentPublish` says
-/// nothing of the type, and Contentful calls a deleted `Entry` a `DeletedEntry`.
-fn contradicts(topic: &Topic, kind: &str) -> bool {
-    if kind.is_empty() || topic.entity().eq_ignore_ascii_case(UMBRACO) {
-        return false;
-    }
-    let deleted = format!("{DELETED}{}", topic.entity());
-    !kind.eq_ignore_ascii_case(topic.entity()) && !kind.eq_ignore_ascii_case(&deleted)
 }
 
 /// A fault of an event as its producer is told.
 #[must_use]
 pub fn problem(fault: &EventError) -> Problem {
     let status = match fault.code {
-        "clock_skew" | "entity_mismatch" => StatusCode::UNPROCESSABLE_ENTITY,
+        "clock_skew" => StatusCode::UNPROCESSABLE_ENTITY,
         "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         _ => StatusCode::BAD_REQUEST,
     };
@@ -223,11 +203,6 @@ mod tests {
                 "clock_skew",
                 "/occurredAt",
             ),
-            (
-                r#""topic":"Entry.x","entity":{"type":"Asset"}"#,
-                "entity_mismatch",
-                "/entity/type",
-            ),
         ] {
             let text = format!(r#"{{{fields},"payload":1}}"#);
             assert_eq!(fault(&text), (code, pointer.to_owned()), "{text}");
@@ -239,9 +214,10 @@ mod tests {
         for fields in [
             r#""topic":"t.x","occurredAt":"2026-11-23T10:00:00Z""#,
             r#""topic":"t.x","occurredAt":"1969-07-20T20:17:40Z""#,
-            r#""topic":"Entry.publish","entity":{"type":"entry"}"#,
             r#""topic":"Entry.delete","entity":{"type":"DeletedEntry"}"#,
+            // A CMS's own word for its types is not ours to judge.
             r#""topic":"Umbraco.ContentPublish","entity":{"type":"Content"}"#,
+            r#""topic":"Workflow.complete","entity":{"type":"Entry"}"#,
         ] {
             let text = format!(r#"{{{fields},"payload":1}}"#);
             assert!(of_json(&text).is_ok(), "{text}");

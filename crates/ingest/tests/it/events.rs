@@ -1,11 +1,15 @@
 //! Single events over HTTP.
 
+use std::num::NonZeroU32;
+
 use bytes::Bytes;
 use prost::Message as _;
+use tidings_nats::topology::SPACES_BUCKET;
 use tidings_proto::v1;
 use tidings_service::telemetry::{self, LogFormat, TelemetryArgs};
+use tidings_testkit::eventually;
 
-use crate::support::{ACME, ADMIN, EVENTS_PATH, Ingest, JSON, PROTOBUF};
+use crate::support::{ACME, ADMIN, EVENTS_PATH, Ingest, JSON, PROTOBUF, SOON};
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -155,7 +159,7 @@ async fn other_routes_and_methods_are_problems_too() {
 async fn a_space_over_its_rate_is_told_when_to_come_back() {
     let ingest = Ingest::start_with(|args| {
         args.space_rate = 1;
-        args.space_burst = Some(2);
+        args.space_burst = NonZeroU32::new(2);
     })
     .await;
     let event = r#"{"topic":"a.b","payload":1}"#;
@@ -179,6 +183,35 @@ async fn a_space_over_its_rate_is_told_when_to_come_back() {
     let headers = [JSON, ("authorization", &format!("Bearer {ADMIN}"))];
     let other = r#"{"space":"other","topic":"a.b","payload":1}"#;
     assert_eq!(ingest.post(EVENTS_PATH, &headers, other).await.status, 202);
+}
+
+#[tokio::test]
+async fn the_rate_in_a_spaces_settings_holds_as_soon_as_it_is_set() {
+    let ingest = Ingest::start().await;
+    let event = r#"{"topic":"a.b","payload":1}"#;
+    assert_eq!(ingest.publish(event).await.status, 202);
+    let context = ingest.context().await;
+    let spaces = context.get_key_value(SPACES_BUCKET).await.unwrap();
+    let settings = r#"{"name":"Acme","ingestRate":{"eventsPerSecond":1}}"#;
+    spaces.put("acme", settings.into()).await.unwrap();
+    eventually(SOON, "the space is over its rate", async || {
+        ingest.publish(event).await.status == 429
+    })
+    .await;
+    let headers = [JSON, ("authorization", &format!("Bearer {ADMIN}"))];
+    let other = r#"{"space":"other","topic":"a.b","payload":1}"#;
+    for _ in 0..4 {
+        assert_eq!(ingest.post(EVENTS_PATH, &headers, other).await.status, 202);
+    }
+    spaces.delete("acme").await.unwrap();
+    eventually(SOON, "the rate is taken back", async || {
+        let mut statuses = Vec::new();
+        for _ in 0..4 {
+            statuses.push(ingest.publish(event).await.status);
+        }
+        statuses == [202; 4]
+    })
+    .await;
 }
 
 #[tokio::test]
