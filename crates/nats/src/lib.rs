@@ -9,6 +9,7 @@ pub mod consume;
 pub mod egress;
 pub mod pools;
 pub mod publish;
+pub mod stored_event;
 pub mod subject;
 pub mod table;
 pub mod topology;

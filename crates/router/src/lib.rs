@@ -9,7 +9,6 @@ pub mod args;
 pub mod index;
 pub mod janitor;
 mod metrics;
-mod open;
 mod pools;
 pub mod route;
 pub mod sweep;

@@ -16,6 +16,7 @@ use tidings_core::matching::Subscriber;
 use tidings_core::name::Space;
 use tidings_core::partition::partition_of;
 use tidings_nats::publish::{Bounds, Outgoing, PublishError, Publisher};
+use tidings_nats::stored_event::{Opened, Place, open};
 use tidings_nats::subject;
 use tidings_nats::topology::{ACK_WAIT, Commit, Layout};
 use tidings_nats::trace_context::TraceContext;
@@ -29,7 +30,6 @@ use tracing::{debug, warn};
 
 use crate::index::Index;
 use crate::metrics::Metrics;
-use crate::open::{Opened, Place, open};
 
 /// How many deliveries of one event are stored at once, so that a huge fan-out lets others by.
 const FAN_OUT_CONCURRENCY: usize = 256;

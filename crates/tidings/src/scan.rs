@@ -10,6 +10,7 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use tidings_nats::publish::MESSAGE_ID;
 
 use crate::client::Client;
 use crate::output::Progress;
@@ -27,6 +28,8 @@ pub(crate) struct Lying {
     pub(crate) sequence: u64,
     /// Its content.
     pub(crate) payload: Bytes,
+    /// What its publisher called it.
+    pub(crate) message_id: Option<String>,
 }
 
 /// What a reader is handed.
@@ -111,8 +114,15 @@ async fn stretch(
         if sequence > *places.end() {
             return Ok(Look::Further);
         }
-        let payload = message.message.payload;
-        let look = take(Seen::Message(Lying { sequence, payload }));
+        let message = message.message;
+        let headers = message.headers.as_ref();
+        let look = take(Seen::Message(Lying {
+            sequence,
+            message_id: headers
+                .and_then(|headers| headers.get(MESSAGE_ID))
+                .map(ToString::to_string),
+            payload: message.payload,
+        }));
         if look == Look::Enough || pending == 0 {
             return Ok(look);
         }

@@ -1,6 +1,7 @@
 //! `tidings webhook`: creates, shows and changes webhooks, straight in their bucket.
 
 mod draft;
+mod explain;
 mod options;
 mod reach;
 mod secret;
@@ -66,6 +67,9 @@ enum Action {
     Pause(PauseArgs),
     /// Let deliveries be sent that wait in a pause, slowly at first.
     Resume(Target),
+    /// Tell why a webhook gets an event, or why not: every condition, what it sees and what it comes
+    /// to.
+    Explain(explain::ExplainArgs),
     /// Exchange signing secrets.
     #[command(subcommand)]
     Secret(secret::SecretAction),
@@ -156,6 +160,7 @@ pub(crate) async fn run(args: WebhookArgs, client: &Client, output: Output) -> a
         Action::Disable(target) => enable(&target, false, &webhooks, output).await,
         Action::Pause(args) => pause(&args, &webhooks, output).await,
         Action::Resume(target) => resume(&target, &webhooks, output).await,
+        Action::Explain(args) => explain::run(&args, client, &webhooks, output).await,
         Action::Secret(action) => secret::run(action, client, &webhooks, output).await,
     }
 }

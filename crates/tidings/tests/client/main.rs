@@ -7,6 +7,7 @@ mod dead_letter;
 mod delivery;
 mod egress;
 mod event;
+mod explain;
 mod provision;
 mod secrets;
 mod settings;

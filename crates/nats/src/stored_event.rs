@@ -1,6 +1,9 @@
-//! Opening an event as it lies in the stream: decoded, completed from its subject, checked.
+//! An event as it lies in the stream: decoded, completed from its subject, checked. One reading for
+//! everybody, so that the router, the sender and whoever explains see the same event.
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::Message;
+use async_nats::jetstream::message::StreamMessage;
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use prost::Message as _;
@@ -8,53 +11,84 @@ use serde::de::IgnoredAny;
 use tidings_core::event::{Event, EventError};
 use tidings_core::id::EventId;
 use tidings_core::json;
-use tidings_nats::publish::MESSAGE_ID;
-use tidings_nats::subject::{EventSubject, read_event};
 use tidings_proto::{event_from_wire, timestamp_to_wire, v1};
+
+use crate::publish::MESSAGE_ID;
+use crate::subject::{EventSubject, read_event};
 
 /// An event that can be routed.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub struct Opened {
     /// The event, checked.
-    pub(crate) event: Event,
+    pub event: Event,
     /// The event for the deliveries: the producer's own bytes, with what was missing behind them.
-    pub(crate) bytes: Bytes,
+    pub bytes: Bytes,
     /// Its place in the stream.
-    pub(crate) sequence: u64,
+    pub sequence: u64,
 }
 
-/// Where a message lay, and since when.
+/// Where a message lies, and since when.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) sequence: u64,
-    pub(crate) published_at: Timestamp,
+pub struct Place {
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// When the broker stored it.
+    pub published_at: Timestamp,
 }
 
 impl Place {
     /// Reads it off the message; a message without it stands at the beginning of time.
-    pub(crate) fn of(message: &Message) -> Self {
+    #[must_use]
+    pub fn of(message: &Message) -> Self {
         let info = message.info().ok();
         let nanoseconds = info
             .as_ref()
             .map_or(0, |info| info.published.unix_timestamp_nanos());
         Self {
             sequence: info.map_or(0, |info| info.stream_sequence),
-            published_at: Timestamp::from_nanosecond(nanoseconds).unwrap_or(Timestamp::UNIX_EPOCH),
+            published_at: time(nanoseconds),
         }
     }
 }
 
-/// Opens a message of the events stream.
+fn time(nanoseconds: i128) -> Timestamp {
+    Timestamp::from_nanosecond(nanoseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Opens a message that the stream handed out.
 ///
 /// # Errors
 /// It does not decode, breaks a rule, or contradicts its subject.
-pub(crate) fn open(message: &Message, place: Place) -> Result<Opened, EventError> {
-    let subject = read_event(&message.subject)
+pub fn open(message: &Message, place: Place) -> Result<Opened, EventError> {
+    let headers = message.headers.as_ref();
+    open_parts(&message.subject, headers, &message.payload, place)
+}
+
+/// Opens a message that was looked up in the stream.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_stored(message: &StreamMessage) -> Result<Opened, EventError> {
+    let place = Place {
+        sequence: message.sequence,
+        published_at: time(message.time.unix_timestamp_nanos()),
+    };
+    let headers = Some(&message.headers);
+    open_parts(&message.subject, headers, &message.payload, place)
+}
+
+fn open_parts(
+    subject: &str,
+    headers: Option<&HeaderMap>,
+    payload: &Bytes,
+    place: Place,
+) -> Result<Opened, EventError> {
+    let subject = read_event(subject)
         .ok_or_else(|| EventError::new("bad_subject", "", "the subject is not of five parts"))?;
-    let wire = v1::Event::decode(message.payload.clone())
+    let wire = v1::Event::decode(payload.clone())
         .map_err(|error| EventError::new("bad_protobuf", "", error.to_string()))?;
-    let missing = missing(&wire, subject, message, place);
-    let bytes = completed(&message.payload, &missing);
+    let missing = missing(&wire, subject, headers, place);
+    let bytes = completed(payload, &missing);
     let wire = filled(wire, missing);
     let event = event_from_wire(
         wire,
@@ -74,7 +108,7 @@ pub(crate) fn open(message: &Message, place: Place) -> Result<Opened, EventError
 fn missing(
     wire: &v1::Event,
     subject: EventSubject<'_>,
-    message: &Message,
+    headers: Option<&HeaderMap>,
     place: Place,
 ) -> v1::Event {
     let if_empty = |field: &str, value: &str| match field.is_empty() {
@@ -84,7 +118,7 @@ fn missing(
     let id = wire
         .id
         .is_empty()
-        .then(|| id_of(message, subject, place.sequence).to_string());
+        .then(|| id_of(headers, subject, place.sequence).to_string());
     v1::Event {
         id: id.unwrap_or_default(),
         space: if_empty(&wire.space, subject.space),
@@ -100,11 +134,8 @@ fn missing(
 
 /// `Nats-Msg-Id`, without the prefix `<space>.<environment>.`, where that is an id; otherwise the
 /// event's place. Never a part of it: two different messages must not become one event.
-fn id_of(message: &Message, subject: EventSubject<'_>, sequence: u64) -> EventId {
-    let id = message
-        .headers
-        .as_ref()
-        .and_then(|headers| headers.get(MESSAGE_ID));
+fn id_of(headers: Option<&HeaderMap>, subject: EventSubject<'_>, sequence: u64) -> EventId {
+    let id = headers.and_then(|headers| headers.get(MESSAGE_ID));
     let prefix = format!("{}.{}.", subject.space, subject.environment);
     id.and_then(|id| {
         id.as_str()
