@@ -14,6 +14,7 @@ mod formats;
 
 mod limits;
 mod load;
+mod options;
 mod platform;
 mod pools;
 mod retry;

@@ -42,7 +42,7 @@ async fn deliveries_of_a_pool_that_died_wait_and_the_router_says_so() {
     router_says(&platform, "the pool is named", |warning| {
         warning
             .as_str()
-            .is_some_and(|text| text.contains("`eu` (1 webhooks)"))
+            .is_some_and(|text| text.contains("`eu` (1 webhook)"))
     })
     .await;
     let metrics = platform.routers[0].get(&platform.http, "/metrics").await;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, ConnectOptions, Event, jetstream};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, jetstream};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -27,28 +27,31 @@ pub struct NatsArgs {
         env = "TIDINGS_NATS_URL",
         value_name = "URL",
         default_value = "nats://127.0.0.1:4222",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = checked_addresses
     )]
     pub nats_url: String,
     /// File with NATS credentials (JWT and seed).
-    #[arg(long, env = "TIDINGS_NATS_CREDS", value_name = "FILE")]
+    #[arg(long, env = "TIDINGS_NATS_CREDS", value_name = "FILE", value_parser = readable_file)]
     pub nats_creds: Option<PathBuf>,
     /// File with an nkey seed.
     #[arg(
         long,
         env = "TIDINGS_NATS_NKEY",
         value_name = "FILE",
+        value_parser = readable_file,
         conflicts_with = "nats_creds"
     )]
     pub nats_nkey: Option<PathBuf>,
     /// File with certificates of authorities (PEM) that may sign the servers' certificates.
-    #[arg(long, env = "TIDINGS_NATS_CA", value_name = "FILE")]
+    #[arg(long, env = "TIDINGS_NATS_CA", value_name = "FILE", value_parser = readable_file)]
     pub nats_ca: Option<PathBuf>,
     /// File with this client's certificate (PEM), for mutual TLS.
     #[arg(
         long,
         env = "TIDINGS_NATS_CERT",
         value_name = "FILE",
+        value_parser = readable_file,
         requires = "nats_key"
     )]
     pub nats_cert: Option<PathBuf>,
@@ -57,6 +60,7 @@ pub struct NatsArgs {
         long,
         env = "TIDINGS_NATS_KEY",
         value_name = "FILE",
+        value_parser = readable_file,
         requires = "nats_cert"
     )]
     pub nats_key: Option<PathBuf>,
@@ -171,17 +175,42 @@ pub fn is_connected(client: &Client) -> bool {
     client.connection_state() == State::Connected
 }
 
+/// Reads addresses with commas between them. What an error says has no password in it.
+fn addresses(text: &str) -> Result<Vec<ServerAddr>, String> {
+    let address = |server: &str| {
+        let wrong = |detail: &str| format!("{detail}; write it like nats://127.0.0.1:4222");
+        let address: ServerAddr = server
+            .trim()
+            .parse()
+            .map_err(|error| wrong(&format!("{error}")))?;
+        match address.clone().into_inner().host_str() {
+            None | Some("") => Err(wrong("an address has no host")),
+            Some(_) => Ok(address),
+        }
+    };
+    text.split(',').map(address).collect()
+}
+
+/// For clap: an address that can never work stops the start.
+fn checked_addresses(text: &str) -> Result<String, String> {
+    addresses(text).map(|_| text.to_owned())
+}
+
+/// For clap: a file that cannot be read stops the start.
+fn readable_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match std::fs::read(&path) {
+        Ok(_) => Ok(path),
+        Err(error) => Err(format!("the file cannot be read: {error}")),
+    }
+}
+
 async fn start(args: &NatsArgs, name: &str) -> Result<Client, ConnectError> {
-    let servers: Vec<&str> = args.nats_url.split(',').map(str::trim).collect();
     let settings = |detail: String| ConnectError::Settings {
         url: shown(args),
         detail,
     };
-    let addresses = servers
-        .iter()
-        .map(|server| server.parse::<async_nats::ServerAddr>())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| settings(error.to_string()))?;
+    let addresses = addresses(&args.nats_url).map_err(settings)?;
     let options = options(args, name).await?;
     options
         .connect(addresses)
@@ -282,5 +311,29 @@ mod tests {
     fn passwords_in_an_address_are_not_shown() {
         let args = NatsArgs::at("nats://u:p@a:4222, tls://b:4222");
         assert_eq!(shown(&args), "nats://a:4222,tls://b:4222");
+    }
+
+    #[test]
+    fn addresses_that_can_never_work_are_refused() {
+        for good in [
+            "nats://a:4222",
+            "a",
+            "a:4222, tls://u:p@[::1]:4222",
+            "wss://a",
+        ] {
+            assert!(addresses(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "/tmp/x",
+            "http://a",
+            "nats://",
+            "a,",
+            "nats://a:b",
+            "nats://u:secret@:1",
+        ] {
+            let error = addresses(bad).unwrap_err();
+            assert!(!error.contains("secret"), "{error}");
+        }
     }
 }

@@ -35,6 +35,7 @@ pub(crate) async fn watch(
         .with_description("Senders that are alive, of each pool that webhooks name")
         .build();
     let mut said: Option<String> = None;
+    let mut was_unserved = false;
     let mut looks = interval(LOOK_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(looks.tick()).await.is_some() {
@@ -52,7 +53,10 @@ pub(crate) async fn watch(
             let count = u64::try_from(pools.senders(pool)).unwrap_or(u64::MAX);
             senders.record(count, &[KeyValue::new("pool", pool.to_string())]);
         }
-        let warning = warning(&named, &pools);
+        let found = warning(&named, &pools);
+        // A sender that is starting, or is replaced by another one, is nothing to warn of.
+        let warning = found.clone().filter(|_| was_unserved);
+        was_unserved = found.is_some();
         if warning != said {
             match &warning {
                 Some(warning) => warn!("{warning}"),
@@ -69,7 +73,10 @@ fn warning(named: &BTreeMap<Pool, usize>, pools: &Pools) -> Option<String> {
     let unserved: Vec<String> = named
         .iter()
         .filter(|(pool, _)| !pools.is_served(pool))
-        .map(|(pool, count)| format!("`{pool}` ({count} webhooks)"))
+        .map(|(pool, count)| match count {
+            1 => format!("`{pool}` (1 webhook)"),
+            _ => format!("`{pool}` ({count} webhooks)"),
+        })
         .collect();
     (!unserved.is_empty()).then(|| {
         format!(
@@ -94,7 +101,7 @@ mod tests {
         assert_eq!(of(&[eu.clone(), us]), None);
         let said = of(&[eu]).unwrap();
         assert!(
-            said.contains("`us` (1 webhooks)") && !said.contains("`eu`"),
+            said.contains("`us` (1 webhook)") && !said.contains("`eu`"),
             "{said}"
         );
     }

@@ -72,7 +72,7 @@ pub enum SettingsError {
         key: String,
     },
     /// A flag, variable or value of the file cannot be used.
-    #[error(transparent)]
+    #[error("{}", one_line(.0))]
     Clap(#[from] clap::Error),
 }
 
@@ -86,11 +86,45 @@ pub enum SettingsError {
 pub fn parse<P: Parser>() -> P {
     match parse_from::<P>(std::env::args_os().collect()) {
         Ok(settings) => settings,
-        Err(SettingsError::Clap(error)) => error.exit(),
+        Err(SettingsError::Clap(error)) if is_help(&error) => error.exit(),
         Err(error) => {
             eprintln!("error: {error}");
             std::process::exit(2);
         }
+    }
+}
+
+/// Whether what clap has to say is an answer, rather than a complaint about a value.
+fn is_help(error: &clap::Error) -> bool {
+    use clap::error::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    )
+}
+
+/// clap's words in one line, without its usage and its last remark.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .take_while(|line| !line.starts_with("Usage:"));
+    let line = lines.collect::<Vec<_>>().join(" ");
+    without_password(line.strip_prefix("error: ").unwrap_or(&line), error)
+}
+
+/// A value with an `@` may be an address with a password, which must not be repeated.
+fn without_password(line: &str, error: &clap::Error) -> String {
+    use clap::error::{ContextKind, ContextValue};
+    match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) if value.contains('@') => {
+            line.replace(value.as_str(), "…@…")
+        }
+        _ => line.to_owned(),
     }
 }
 
@@ -303,6 +337,16 @@ mod tests {
     }
 
     #[test]
+    fn a_password_in_a_wrong_value_is_not_repeated() {
+        let error = with("", &["--count", "nats://u:secret@host"]).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("--count") && !message.contains("secret"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn a_wrong_setting_is_named() {
         for (toml, arguments, named) in [
             ("coutn = 5", vec![], "coutn"),
@@ -310,9 +354,13 @@ mod tests {
             ("count = {}", vec![], "count"),
             ("count 5", vec![], "--config"),
             ("", vec!["--count", "x"], "--count"),
+            ("", vec!["--coutn", "1"], "--coutn"),
+            ("", vec!["--count"], "--count"),
         ] {
             let message = with(toml, &arguments).unwrap_err().to_string();
             assert!(message.contains(named), "{message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+            assert!(!message.starts_with("error"), "{message}");
         }
     }
 }
