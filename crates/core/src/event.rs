@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::id::EventId;
 use crate::name::{Environment, Space};
-use crate::topic::Topic;
+use crate::topic::{TEST_TOPIC, Topic};
 
 /// The longest entity id, content type, locale or actor, in bytes.
 pub const TEXT_BYTES_MAX: usize = 256;
@@ -37,6 +37,14 @@ pub struct Event {
     pub context: BTreeMap<String, String>,
     /// JSON text, byte for byte as the producer sent it.
     pub payload: Bytes,
+}
+
+impl Event {
+    /// Whether it tests the webhook that it names as its entity.
+    #[must_use]
+    pub fn is_test(&self) -> bool {
+        self.topic.as_str().eq_ignore_ascii_case(TEST_TOPIC)
+    }
 }
 
 /// What an event happened to. Empty fields are unknown.

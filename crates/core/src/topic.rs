@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::{NAME_BYTES_MAX, NameError, check_word};
 
+/// The topic of test events. Such an event goes to the webhook that it names as its entity and to
+/// no other, whatever webhooks subscribe to.
+pub const TEST_TOPIC: &str = "Webhook.test";
+
 /// Why a text is no topic or no topic pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {

@@ -205,7 +205,12 @@ fn readable_file(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-async fn start(args: &NatsArgs, name: &str) -> Result<Client, ConnectError> {
+/// Connects as `name` in the background: the client may be used at once, and its requests fail
+/// until NATS is there.
+///
+/// # Errors
+/// The settings cannot be used.
+pub async fn start(args: &NatsArgs, name: &str) -> Result<Client, ConnectError> {
     let settings = |detail: String| ConnectError::Settings {
         url: shown(args),
         detail,

@@ -16,6 +16,8 @@ pub const RETRIES: &str = "tidings.retry.>";
 pub const ATTEMPTS: &str = "tidings.attempt.>";
 /// All dead letters.
 pub const DEAD_LETTERS: &str = "tidings.dead.>";
+/// All records of what people changed.
+pub const AUDIT: &str = "tidings.audit.>";
 /// The NATS service that takes events, with the space behind it.
 pub const INGEST: &str = "tidings.ingest.v1";
 
@@ -84,6 +86,15 @@ pub fn dead_letter(space: Option<&Space>, webhook: Option<&WebhookId>) -> String
     let space = space.map_or("_", Space::as_str);
     let webhook = webhook.map_or("_", WebhookId::as_str);
     format!("tidings.dead.{space}.{webhook}")
+}
+
+/// Where records of changes lie: those in a space, or those of the installation.
+#[must_use]
+pub fn audit(space: Option<&Space>) -> String {
+    match space {
+        Some(space) => format!("tidings.audit.space.{space}"),
+        None => String::from("tidings.audit.installation"),
+    }
 }
 
 #[cfg(test)]

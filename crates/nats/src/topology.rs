@@ -31,6 +31,9 @@ pub const ATTEMPTS: &str = "ATTEMPTS";
 /// The stream of dead letters.
 pub const DEAD_LETTERS: &str = "DEAD_LETTERS";
 
+/// The stream of records of what people changed. Written by consoles and the command line only.
+pub const AUDIT: &str = "AUDIT";
+
 /// Webhooks, under `<space>.<webhook>`.
 pub const WEBHOOKS_BUCKET: &str = "tidings_webhooks";
 /// Settings of spaces.
@@ -43,6 +46,10 @@ pub const ENDPOINT_STATE_BUCKET: &str = "tidings_endpoint_state";
 pub const MEMBERS_BUCKET: &str = "tidings_members";
 /// Published egress addresses.
 pub const EGRESS_BUCKET: &str = "tidings_egress";
+/// How replays stand, under `<space>.<replay>`.
+pub const REPLAYS_BUCKET: &str = "tidings_replays";
+/// Who does what only one process may do; entries end by themselves after [`LEASE_AGE`].
+pub const LEASES_BUCKET: &str = "tidings_leases";
 /// Bucket of the public key that secrets of webhooks are sealed with, under [`SEALING_KEY`].
 pub const SECRET_KEYS_BUCKET: &str = "tidings_secret_keys";
 /// The only key of [`SECRET_KEYS_BUCKET`].
@@ -50,6 +57,9 @@ pub const SEALING_KEY: &str = "sealing";
 
 /// The version of this layout; a service refuses a newer one than it knows.
 pub const SCHEMA_VERSION: u32 = 1;
+
+/// How long a lease is good that is not renewed.
+pub const LEASE_AGE: Duration = Duration::from_secs(10);
 
 /// How long a message that was taken may stay unsettled without a sign of life.
 pub const ACK_WAIT: Duration = Duration::from_secs(15);

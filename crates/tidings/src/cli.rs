@@ -11,11 +11,13 @@ use tidings_service::telemetry::{self, TelemetryArgs};
 use crate::client::Client;
 use crate::output::{Closed, Output, note};
 use crate::{
-    dead_letter, delivery, dev, egress, event, listen, provision, secrets, token, webhook,
+    console, dead_letter, delivery, dev, egress, event, listen, provision, secrets, token, webhook,
 };
 
 /// Programs that run until they are stopped, rather than ask the broker something.
-const LONG_RUNNING: [&str; 2] = ["dev", "listen"];
+const LONG_RUNNING: [&str; 3] = ["dev", "listen", "console"];
+/// Those of them that are told where NATS is.
+const ON_NATS: [&str; 1] = ["console"];
 /// How long a name lookup or a read that cannot be cancelled may hold up the end.
 const LEAVE_WITHIN: Duration = Duration::from_millis(100);
 
@@ -34,6 +36,9 @@ struct Common {
     /// Answer with one JSON document instead of a table.
     #[arg(long, env = "TIDINGS_JSON")]
     json: bool,
+    /// Who makes a change, for its record [default: the system's user, by number].
+    #[arg(long, env = "TIDINGS_ACTOR", value_name = "NAME")]
+    actor: Option<String>,
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
@@ -46,6 +51,8 @@ struct Common {
 enum Action {
     /// Run everything on this machine, with a nats-server of its own.
     Dev(dev::DevArgs),
+    /// Serve the management API and the dashboard.
+    Console(Box<console::ConsoleCommand>),
     /// Receive webhooks and print them, their signatures verified.
     Listen(listen::ListenArgs),
     /// Create or upgrade the streams, consumers and buckets on the broker.
@@ -79,7 +86,11 @@ impl CommandFactory for Program {
             .filter_map(for_long_running)
             .collect();
         LONG_RUNNING.into_iter().fold(program, |program, name| {
-            program.mut_subcommand(name, |command| command.args(&own))
+            let is_meant = |arg: &&Arg| {
+                let is_of_nats = arg.get_id().as_str().starts_with("nats_");
+                !is_of_nats || !ON_NATS.contains(&name)
+            };
+            program.mut_subcommand(name, |command| command.args(own.iter().filter(is_meant)))
         })
     }
 
@@ -95,6 +106,7 @@ fn for_long_running(arg: &Arg) -> Option<Arg> {
     let arg = arg.clone();
     match arg.get_id().as_str() {
         "log" => Some(arg.default_value("info")),
+        "actor" => Some(arg.hide(true)),
         id if id.starts_with("nats_") => Some(arg.hide(true)),
         _ => None,
     }
@@ -108,9 +120,22 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if error.is::<Closed>() => ExitCode::SUCCESS,
         Err(error) => {
-            note(format_args!("error: {error:#}"));
+            note(format_args!("error: {error:#}{}", hint(&error)));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Where what is not there could be looked for.
+fn hint(error: &anyhow::Error) -> &'static str {
+    match error.downcast_ref() {
+        Some(tidings_manage::Error::NotFound { what, .. }) => match *what {
+            "webhook" => "; see `tidings webhook list`",
+            "token" => "; see `tidings token list`",
+            "signing secret" => "; see `tidings webhook get`",
+            _ => "",
+        },
+        _ => "",
     }
 }
 
@@ -127,9 +152,13 @@ fn start(program: Program) -> anyhow::Result<ExitCode> {
 async fn run(program: Program) -> anyhow::Result<ExitCode> {
     let Program { common, action } = program;
     let output = Output::new(common.json);
-    let connect = || Client::connect(&common.nats);
+    let connect = async || {
+        let client = Client::connect(&common.nats).await?;
+        anyhow::Ok(client.made_by(common.actor.as_deref()))
+    };
     match action {
         Action::Dev(args) => return dev::run(args).await,
+        Action::Console(args) => return Box::pin(console::run(*args, &common.nats)).await,
         Action::Listen(args) => return listen::run(args, common.json).await,
         Action::Provision(args) => provision::run(args, &connect().await?, output).await?,
         Action::Delivery(args) => delivery::run(args, &connect().await?, output).await?,

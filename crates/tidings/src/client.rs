@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::KeyValueErrorKind;
 use async_nats::jetstream::{Context, kv};
-use jiff::Timestamp;
+use rustix::process::getuid;
+use tidings_manage::{Actor, Manage, Options};
 use tidings_nats::connect::{self, NatsArgs};
 use tidings_nats::topology::Layout;
-use ulid::Ulid;
 
 /// How long a person waits for the broker.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,6 +20,8 @@ pub(crate) struct Client {
     pub(crate) nats: async_nats::Client,
     /// JetStream.
     pub(crate) jetstream: Context,
+    /// Who makes changes, as their records say.
+    pub(crate) actor: Actor,
 }
 
 impl Client {
@@ -30,7 +32,27 @@ impl Client {
     pub(crate) async fn connect(args: &NatsArgs) -> anyhow::Result<Self> {
         let nats = connect::connect_within(args, NAME, PATIENCE).await?;
         let jetstream = connect::jetstream(&nats);
-        Ok(Self { nats, jetstream })
+        Ok(Self {
+            nats,
+            jetstream,
+            actor: Actor::at_command_line(&format!("user {}", getuid().as_raw())),
+        })
+    }
+
+    /// The same, with changes made by `actor`, if one is named.
+    pub(crate) fn made_by(mut self, actor: Option<&str>) -> Self {
+        self.actor = actor.map_or(self.actor, Actor::at_command_line);
+        self
+    }
+
+    /// The operations that this program has in common with the console.
+    pub(crate) fn manage(&self) -> Manage {
+        self.manage_with(Options::default())
+    }
+
+    /// The same, done otherwise.
+    pub(crate) fn manage_with(&self, options: Options) -> Manage {
+        Manage::new(self.nats.clone(), options)
     }
 
     /// How the broker was provisioned.
@@ -56,10 +78,4 @@ impl Client {
             anyhow::Error::new(error).context(format!("{name}: {}", remedy(kind)))
         })
     }
-}
-
-/// A new id, sorted by `now`.
-pub(crate) fn new_ulid(now: Timestamp) -> Ulid {
-    let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or(0);
-    Ulid::from_parts(milliseconds, rand::random())
 }

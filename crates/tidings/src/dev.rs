@@ -6,7 +6,6 @@
 //! on with it.
 
 mod binary;
-mod console;
 mod data_dir;
 mod demo;
 mod server;
@@ -29,7 +28,6 @@ use tidings_nats::topology::{Topology, provision};
 use tidings_sender::args::{List, Network};
 use tidings_service::admin;
 use tidings_service::lifecycle::Lifecycle;
-use tokio::net::TcpListener;
 
 use crate::listen::print;
 use crate::secrets;
@@ -61,7 +59,7 @@ pub(crate) struct DevArgs {
         default_value = "127.0.0.1:8080"
     )]
     ingest_listen: SocketAddr,
-    /// Address of the console; in this version, of health and metrics.
+    /// Address of the console: dashboard, management API, health and metrics.
     #[arg(
         long,
         env = "TIDINGS_CONSOLE_LISTEN",
@@ -120,7 +118,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     let binary = find_binary(&args).await?;
     check_free(args.nats_listen, "nats-listen").await?;
     check_free(args.ingest_listen, "ingest-listen").await?;
-    let console = admin::listen(args.console_listen, "console-listen").await?;
+    check_free(args.console_listen, "console-listen").await?;
     let started = NatsServer::start(&binary, args.nats_listen, &data, &lifecycle.stop).await?;
     let Some(mut server) = started else {
         return Ok(ExitCode::SUCCESS);
@@ -132,7 +130,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
         nats_url: server.url(),
     };
     let living = async {
-        let lived = Box::pin(live(home, console, &lifecycle)).await;
+        let lived = Box::pin(live(home, &lifecycle)).await;
         lifecycle.stop.cancel();
         let ended = lifecycle.finish().await;
         lived.map(|code| match code == ExitCode::SUCCESS {
@@ -181,11 +179,7 @@ async fn find_binary(args: &DevArgs) -> anyhow::Result<Binary> {
 }
 
 /// Everything between the start of nats-server and its end.
-async fn live(
-    home: Home<'_>,
-    console: TcpListener,
-    lifecycle: &Lifecycle,
-) -> anyhow::Result<ExitCode> {
+async fn live(home: Home<'_>, lifecycle: &Lifecycle) -> anyhow::Result<ExitCode> {
     let nats = NatsArgs::at(&home.nats_url);
     let client = connect::connect_within(&nats, "tidings-dev", CONNECT_TIMEOUT).await?;
     let jetstream = connect::jetstream(&client);
@@ -197,15 +191,15 @@ async fn live(
     };
     let settings = Settings {
         ingest: home.args.ingest_listen,
+        console: home.args.console_listen,
+        console_data_dir: home.data.join("console"),
         senders: home.args.senders,
         egress_allow,
         secret_key_file: home.data.secret_keys_path(),
         nats,
     };
     let services = Services::start(&settings, lifecycle).await?;
-    let banner = banner(&home, services.ingest(), console.local_addr()?, &token);
-    let pages = console::routes(services.clone());
-    admin::serve(console, pages, "console", lifecycle)?;
+    let banner = banner(&home, services.ingest(), services.console(), &token);
     if !services.ready(lifecycle).await? {
         return Ok(ExitCode::SUCCESS);
     }
@@ -268,7 +262,7 @@ fn banner(home: &Home<'_>, ingest: SocketAddr, console: SocketAddr, token: &Secr
         "Tidings {version} is ready; Ctrl-C ends it.
 
   events    http://{ingest}/v1/events
-  console   http://{console}/  (health and metrics)
+  console   http://{console}/  (sign in with the token)
   NATS      {nats}  (nats-server {nats_version}, {path})
   data      {data}
   token     {token}  (admin; also in {token_path})

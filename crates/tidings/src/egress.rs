@@ -1,11 +1,11 @@
 //! `tidings egress`: the addresses that requests come from, as receivers may let them in.
 
-use anyhow::ensure;
+use anyhow::bail;
 use jiff::Timestamp;
 use serde_json::json;
 use tidings_core::egress::{Origin, Source, SourceNetwork, published};
 use tidings_core::name::Pool;
-use tidings_nats::egress::Registry;
+use tidings_manage::Error;
 use tidings_service::clock;
 
 use crate::client::Client;
@@ -52,20 +52,17 @@ struct Target {
 
 /// Runs the command.
 pub(crate) async fn run(args: EgressArgs, client: &Client, output: Output) -> anyhow::Result<()> {
-    let registry = Registry::open(&client.jetstream).await?;
     match args.action {
-        Action::List => list(client, &registry, output).await,
+        Action::List => list(client, output).await,
         Action::Announce { target, valid_from } => {
-            announce(target, valid_from, &registry, output).await
+            announce(target, valid_from, client, output).await
         }
-        Action::Withdraw(target) => withdraw(&target, &registry, output).await,
+        Action::Withdraw(target) => withdraw(&target, client, output).await,
     }
 }
 
-async fn list(client: &Client, registry: &Registry, output: Output) -> anyhow::Result<()> {
-    let mut sources = registry.all().await?;
-    sources
-        .sort_unstable_by(|(a_pool, a), (b_pool, b)| (a_pool, a.network).cmp(&(b_pool, b.network)));
+async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
+    let sources = client.manage().egress_sources().await?;
     let headings = ["POOL", "ADDRESS", "VALID FROM", "BY"];
     let mut table = Table::new(
         headings,
@@ -86,7 +83,7 @@ async fn list(client: &Client, registry: &Registry, output: Output) -> anyhow::R
 async fn announce(
     target: Target,
     valid_from: Option<Timestamp>,
-    registry: &Registry,
+    client: &Client,
     output: Output,
 ) -> anyhow::Result<()> {
     let source = Source {
@@ -94,7 +91,10 @@ async fn announce(
         valid_from: valid_from.unwrap_or_else(clock::now),
         origin: Origin::Operator,
     };
-    registry.announce(&target.pool, &source).await?;
+    client
+        .manage()
+        .announce_egress(&client.actor, &target.pool, &source)
+        .await?;
     let document = json!({
         "pool": target.pool,
         "network": source.network,
@@ -109,12 +109,16 @@ async fn announce(
     output.answer(&document, line)
 }
 
-async fn withdraw(target: &Target, registry: &Registry, output: Output) -> anyhow::Result<()> {
+async fn withdraw(target: &Target, client: &Client, output: Output) -> anyhow::Result<()> {
     let (pool, network) = (&target.pool, target.network.0);
-    ensure!(
-        registry.withdraw(pool, &network).await?,
-        "{network} is not published for the pool {pool}; see `tidings egress list`"
-    );
+    let withdrawn = client
+        .manage()
+        .withdraw_egress(&client.actor, pool, &network)
+        .await;
+    if let Err(Error::NotFound { .. }) = withdrawn {
+        bail!("{network} is not published for the pool {pool}; see `tidings egress list`");
+    }
+    withdrawn?;
     let document = json!({ "pool": pool, "network": network, "withdrawn": true });
     output.answer(
         &document,

@@ -6,6 +6,7 @@
 
 pub mod cli;
 mod client;
+mod console;
 mod dead_letter;
 mod delivery;
 mod dev;

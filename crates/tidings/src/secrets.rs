@@ -1,20 +1,19 @@
 //! `tidings secrets`: the keys that secrets of webhooks are sealed with.
 
 mod rotate;
-mod sealing;
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use async_nats::jetstream;
 use serde_json::json;
+use tidings_manage::sealer;
 use tidings_nats::topology::{SEALING_KEY, SECRET_KEYS_BUCKET, WEBHOOKS_BUCKET};
 use tidings_sender::args::SecretArgs;
 use tidings_vault::PublicKey;
 
 use crate::client::Client;
 use crate::output::{Output, Table, note};
-pub(crate) use sealing::{Sealing, forget_history, has_plain, sealer};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SecretsArgs {

@@ -1,20 +1,16 @@
-//! `tidings token`: creates, lists and revokes bearer tokens, straight in their bucket.
+//! `tidings token`: creates, lists and revokes bearer tokens.
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use async_nats::jetstream::kv;
-use bytes::Bytes;
-use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tidings_core::duration;
 use tidings_core::name::Space;
-use tidings_core::token::{self, Scope, TokenRecord};
-use tidings_nats::topology::TOKENS_BUCKET;
+use tidings_core::token::{Scope, TokenRecord};
+use tidings_manage::token::{Expiry, NewToken};
 use tidings_service::clock;
 
-use crate::client::{Client, new_ulid};
+use crate::client::Client;
 use crate::output::{Fields, Output, Table, note, time};
 
 #[derive(Debug, clap::Args)]
@@ -70,29 +66,25 @@ struct CreateArgs {
 
 /// Runs the command.
 pub(crate) async fn run(args: TokenArgs, client: &Client, output: Output) -> anyhow::Result<()> {
-    let store = client.bucket(TOKENS_BUCKET).await?;
     match args.action {
-        Action::Create(args) => create(args, &store, output).await,
-        Action::List { space } => list(space.as_ref(), &store, output).await,
-        Action::Revoke { id } => revoke(&id, &store, output).await,
+        Action::Create(args) => create(args, client, output).await,
+        Action::List { space } => list(space.as_ref(), client, output).await,
+        Action::Revoke { id } => {
+            client.manage().revoke_token(&client.actor, &id).await?;
+            let document = json!({ "id": id, "revoked": true });
+            output.answer(&document, format_args!("revoked {id}"))
+        }
     }
 }
 
-async fn create(args: CreateArgs, store: &kv::Store, output: Output) -> anyhow::Result<()> {
-    let now = clock::now();
-    let expires_at = args.expires_in.map(|wait| end(now, wait)).transpose()?;
-    let record = TokenRecord {
-        id: format!("tok_{}", new_ulid(now)),
+async fn create(args: CreateArgs, client: &Client, output: Output) -> anyhow::Result<()> {
+    let wanted = NewToken {
         name: args.name,
         space: args.space,
         scopes: args.scopes,
-        created_at: now,
-        expires_at,
+        expires: args.expires_in.map_or(Expiry::Never, Expiry::After),
     };
-    let token = token::from_bytes(&rand::random());
-    let value = Bytes::from(serde_json::to_vec(&record)?);
-    let stored = store.create(token::hash(token.expose()), value).await;
-    stored.context("the token was not stored")?;
+    let (record, token) = client.manage().create_token(&client.actor, wanted).await?;
     let mut document = serde_json::to_value(&record)?;
     document["token"] = Value::from(token.expose());
     let mut fields = Fields::default();
@@ -100,25 +92,15 @@ async fn create(args: CreateArgs, store: &kv::Store, output: Output) -> anyhow::
     fields.add_some("name", &record.name);
     fields.add("space", space(&record));
     fields.add("scopes", scopes(&record));
-    fields.add("expires", expiry(&record, now));
+    fields.add("expires", expiry(&record, clock::now()));
     fields.add("token", token.expose());
     note("The token is shown only now; a hash of it is stored.");
     output.answer(&document, fields)
 }
 
-async fn list(wanted: Option<&Space>, store: &kv::Store, output: Output) -> anyhow::Result<()> {
+async fn list(wanted: Option<&Space>, client: &Client, output: Output) -> anyhow::Result<()> {
     let now = clock::now();
-    let mut records: Vec<TokenRecord> = records(store)
-        .await?
-        .into_iter()
-        .map(|(_, record)| record)
-        .collect();
-    let is_wanted = |record: &TokenRecord| match (wanted, &record.space) {
-        (Some(wanted), Some(own)) => wanted == own,
-        _ => true,
-    };
-    records.retain(is_wanted);
-    records.sort_by(|a, b| a.id.cmp(&b.id));
+    let records = client.manage().tokens(wanted).await?;
     let headings = ["ID", "NAME", "SPACE", "SCOPES", "CREATED", "EXPIRES"];
     let mut table = Table::new(headings, "no tokens");
     for record in &records {
@@ -132,44 +114,6 @@ async fn list(wanted: Option<&Space>, store: &kv::Store, output: Output) -> anyh
         ]);
     }
     output.answer(&records, table)
-}
-
-async fn revoke(id: &str, store: &kv::Store, output: Output) -> anyhow::Result<()> {
-    let records = records(store).await?;
-    let found = records.into_iter().find(|(_, record)| record.id == id);
-    let (key, _) =
-        found.with_context(|| format!("there is no token {id}; see `tidings token list`"))?;
-    store
-        .purge(key)
-        .await
-        .context("the token was not revoked")?;
-    output.answer(
-        &json!({ "id": id, "revoked": true }),
-        format_args!("revoked {id}"),
-    )
-}
-
-async fn records(store: &kv::Store) -> anyhow::Result<Vec<(String, TokenRecord)>> {
-    let keys: Vec<String> = store.keys().await?.try_collect().await?;
-    let mut records = Vec::with_capacity(keys.len());
-    for key in keys {
-        // It may have been revoked meanwhile.
-        let Some(value) = store.get(&key).await? else {
-            continue;
-        };
-        match serde_json::from_slice(&value) {
-            Ok(record) => records.push((key, record)),
-            Err(error) => note(format_args!(
-                "warning: a token's record cannot be read: {error}"
-            )),
-        }
-    }
-    Ok(records)
-}
-
-fn end(now: Timestamp, wait: Duration) -> anyhow::Result<Timestamp> {
-    now.checked_add(wait)
-        .context("--expires-in reaches beyond all calendars; give less")
 }
 
 fn space(record: &TokenRecord) -> String {

@@ -207,6 +207,7 @@ impl Observer for Collector<'_> {
 fn field(webhook: &Webhook, name: &str) -> Option<Value> {
     let definition = &webhook.definition;
     match name {
+        "id" => Some(webhook.id.as_str().into()),
         "space" => Some(webhook.space.as_str().into()),
         "enabled" => Some(true.into()),
         "topics" => Some(definition.topics.iter().map(ToString::to_string).collect()),

@@ -17,8 +17,12 @@ const FIELDS: [Field; 4] = [
     Field::ContentTypes,
 ];
 
+/// The same for a test event, which asks for nothing else.
+const TEST_FIELDS: [Field; 3] = [Field::Space, Field::Enabled, Field::Id];
+
 #[derive(Debug, Clone, Copy)]
 enum Field {
+    Id,
     Space,
     Enabled,
     Topics,
@@ -71,6 +75,13 @@ impl Subscriber {
 
     /// What all conditions together come to.
     pub(super) fn judge<O: Observer>(&self, facts: &Facts<'_>, observer: &mut O) -> Truth {
+        if facts.event().is_test() {
+            return all::<O>(
+                TEST_FIELDS
+                    .into_iter()
+                    .map(|field| self.judge_field(field, facts, observer)),
+            );
+        }
         let fields = all::<O>(
             FIELDS
                 .into_iter()
@@ -85,6 +96,10 @@ impl Subscriber {
     fn judge_field<O: Observer>(&self, field: Field, facts: &Facts<'_>, observer: &mut O) -> Truth {
         let event = facts.event();
         let (name, saw, holds) = match field {
+            Field::Id => {
+                let named = event.entity.id.as_str();
+                ("id", View::Text(named), self.id.as_str() == named)
+            }
             Field::Space => {
                 let saw = View::Text(event.space.as_str());
                 ("space", saw, self.space == event.space)

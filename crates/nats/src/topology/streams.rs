@@ -11,9 +11,10 @@ use async_nats::jetstream::stream::{
 use tidings_core::name::Pool;
 
 use super::{
-    ACK_WAIT, ATTEMPTS, Commit, DEAD_LETTERS, DELIVERIES, EGRESS_BUCKET, ENDPOINT_STATE_BUCKET,
-    EVENTS, MEMBERS_BUCKET, RETRIES, SCHEMA_VERSION, SECRET_KEYS_BUCKET, SPACES_BUCKET,
-    TOKENS_BUCKET, Topology, WEBHOOKS_BUCKET,
+    ACK_WAIT, ATTEMPTS, AUDIT, Commit, DEAD_LETTERS, DELIVERIES, EGRESS_BUCKET,
+    ENDPOINT_STATE_BUCKET, EVENTS, LEASE_AGE, LEASES_BUCKET, MEMBERS_BUCKET, REPLAYS_BUCKET,
+    RETRIES, SCHEMA_VERSION, SECRET_KEYS_BUCKET, SPACES_BUCKET, TOKENS_BUCKET, Topology,
+    WEBHOOKS_BUCKET,
 };
 use crate::subject;
 
@@ -25,7 +26,7 @@ pub const DELIVERIES_CONSUMER: &str = "sender";
 pub const RETRIES_CONSUMER: &str = "retry";
 
 /// All buckets.
-pub const BUCKETS: [&str; 7] = [
+pub const BUCKETS: [&str; 9] = [
     WEBHOOKS_BUCKET,
     SPACES_BUCKET,
     TOKENS_BUCKET,
@@ -33,6 +34,8 @@ pub const BUCKETS: [&str; 7] = [
     MEMBERS_BUCKET,
     EGRESS_BUCKET,
     SECRET_KEYS_BUCKET,
+    REPLAYS_BUCKET,
+    LEASES_BUCKET,
 ];
 
 pub(super) const META_SCHEMA: &str = "tidings.schema";
@@ -49,6 +52,7 @@ const SYNC_INTERVAL: &str = "interval";
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 const ATTEMPT_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const DEAD_LETTER_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const AUDIT_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 const MEMBER_AGE: Duration = Duration::from_secs(5);
 const WEBHOOK_HISTORY: i64 = 5;
 const ROUTER_ACKS_PENDING_MAX: i64 = 2_048;
@@ -74,6 +78,7 @@ pub(super) fn streams(topology: &Topology) -> Vec<Config> {
         retries(topology),
         attempts(topology),
         dead_letters(topology),
+        audit(topology),
     ]
 }
 
@@ -168,7 +173,18 @@ fn dead_letters(topology: &Topology) -> Config {
     Config {
         description: Some(String::from("deliveries that ended without success")),
         max_age: DEAD_LETTER_AGE,
-        ..stream(topology, DEAD_LETTERS, &[subject::DEAD_LETTERS], 10)
+        ..stream(topology, DEAD_LETTERS, &[subject::DEAD_LETTERS], 9)
+    }
+}
+
+/// What people did. A full stream forgets the oldest rather than forbid people to work.
+fn audit(topology: &Topology) -> Config {
+    Config {
+        description: Some(String::from("records of what people changed")),
+        discard: DiscardPolicy::Old,
+        max_age: AUDIT_AGE,
+        allow_atomic_publish: false,
+        ..stream(topology, AUDIT, &[subject::AUDIT], 1)
     }
 }
 
@@ -220,10 +236,10 @@ pub(super) fn bucket(topology: &Topology, name: &str) -> kv::Config {
         } else {
             1
         },
-        max_age: if name == MEMBERS_BUCKET {
-            MEMBER_AGE
-        } else {
-            Duration::ZERO
+        max_age: match name {
+            MEMBERS_BUCKET => MEMBER_AGE,
+            LEASES_BUCKET => LEASE_AGE,
+            _ => Duration::ZERO,
         },
         storage: StorageType::File,
         num_replicas: topology.replicas,

@@ -26,7 +26,6 @@ use ulid::Ulid;
 use crate::fixtures::{FIXTURES, SPACE};
 use crate::listen::print;
 use crate::listen::receiver::{Behaviour, Received, receiver};
-use crate::secrets;
 use account::Account;
 pub(super) use publish::Doors;
 use publish::{WAYS, publish};
@@ -190,7 +189,7 @@ async fn store_webhook(context: &Context, definition: Definition) -> anyhow::Res
     };
     let keys = context.get_key_value(SECRET_KEYS_BUCKET).await;
     let mut sealed = webhook.clone();
-    if let Some(sealer) = secrets::sealer(&keys.context(SECRET_KEYS_BUCKET)?).await? {
+    if let Some(sealer) = tidings_manage::sealer(&keys.context(SECRET_KEYS_BUCKET)?).await? {
         sealer.seal(&mut sealed, None)?;
     }
     bucket

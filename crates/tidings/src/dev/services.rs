@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Command;
+use tidings_console::ConsoleArgs;
 use tidings_ingest::IngestArgs;
 use tidings_nats::connect::NatsArgs;
 use tidings_router::RouterArgs;
@@ -16,6 +17,7 @@ use tidings_service::health::Health;
 use tidings_service::lifecycle::Lifecycle;
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const SUMMARISE_EVERY: Duration = Duration::from_millis(200);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What the services are to be told; everything else is as their own options say.
@@ -23,6 +25,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(super) struct Settings {
     /// Where ingest listens.
     pub(super) ingest: SocketAddr,
+    /// Where the console listens.
+    pub(super) console: SocketAddr,
+    /// Where the console keeps its delivery log.
+    pub(super) console_data_dir: PathBuf,
     /// How many senders there are.
     pub(super) senders: u16,
     /// Which networks may be called although they are not public.
@@ -37,7 +43,29 @@ pub(super) struct Settings {
 #[derive(Debug, Clone)]
 pub(super) struct Services {
     ingest: SocketAddr,
+    console: SocketAddr,
     parts: Arc<Vec<(&'static str, Health)>>,
+    /// What the console tells of all of them, and of itself.
+    whole: Health,
+}
+
+impl Settings {
+    async fn start_console(
+        &self,
+        whole: Health,
+        lifecycle: &Lifecycle,
+    ) -> anyhow::Result<SocketAddr> {
+        let mut console: ConsoleArgs = defaults("tidings console")?;
+        console.listen = self.console;
+        console.data_dir = self.console_data_dir.clone();
+        console.reach.egress.egress_allow = vec![self.egress_allow.clone()];
+        // What may be called here is on this machine.
+        console.reach.allow_local = true;
+        Box::pin(tidings_console::start(
+            console, &self.nats, whole, lifecycle,
+        ))
+        .await
+    }
 }
 
 impl Services {
@@ -74,13 +102,26 @@ impl Services {
             sender.egress.egress_allow = vec![settings.egress_allow.clone()];
             tidings_sender::run(sender, part("sender"), lifecycle).await?;
         }
-        let parts = Arc::new(parts);
-        Ok(Self { ingest, parts })
+        let whole = Health::new();
+        let console = settings.start_console(whole.clone(), lifecycle).await?;
+        let services = Self {
+            ingest,
+            console,
+            parts: Arc::new(parts),
+            whole,
+        };
+        services.look_after(lifecycle);
+        Ok(services)
     }
 
     /// Where ingest listens.
     pub(super) fn ingest(&self) -> SocketAddr {
         self.ingest
+    }
+
+    /// Where the console listens.
+    pub(super) fn console(&self) -> SocketAddr {
+        self.console
     }
 
     /// Waits until all of them can work; `false` if the process is asked to stop before.
@@ -89,7 +130,7 @@ impl Services {
     /// One of them cannot within a minute.
     pub(super) async fn ready(&self, lifecycle: &Lifecycle) -> anyhow::Result<bool> {
         let waiting = async {
-            while !self.parts.iter().all(|(_, health)| is_ready(health)) {
+            while !self.parts.iter().all(|(_, health)| is_ready(health)) || !is_ready(&self.whole) {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         };
@@ -101,14 +142,28 @@ impl Services {
         }
     }
 
-    /// Writes what each service says of itself into `whole`, a check a service.
-    pub(super) fn summarise(&self, whole: &Health) {
+    /// Keeps what each service says of itself in `whole`, a check a service.
+    fn look_after(&self, lifecycle: &Lifecycle) {
+        let (services, stop) = (self.clone(), lifecycle.stop.clone());
+        services.summarise();
+        lifecycle.tasks.spawn(async move {
+            let looking = async {
+                loop {
+                    services.summarise();
+                    tokio::time::sleep(SUMMARISE_EVERY).await;
+                }
+            };
+            stop.run_until_cancelled(looking).await;
+        });
+    }
+
+    fn summarise(&self) {
         for name in ["ingest", "router", "sender"] {
             let of_name = self.parts.iter().filter(|(part, _)| *part == name);
             let reasons: Vec<String> = of_name.flat_map(|(_, health)| faults(health)).collect();
             match reasons.is_empty() {
-                true => whole.ready(name),
-                false => whole.unready(name, reasons.join("; ")),
+                true => self.whole.ready(name),
+                false => self.whole.unready(name, reasons.join("; ")),
             }
         }
     }

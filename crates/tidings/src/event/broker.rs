@@ -13,13 +13,14 @@ use tidings_core::event::EventError;
 use tidings_core::name::Space;
 use tidings_ingest::check::{self, Checked};
 use tidings_ingest::decode::{Candidate, json};
+use tidings_manage::new_ulid;
 use tidings_nats::publish::{Bounds, Outgoing, PublishError, Publisher};
 use tidings_nats::subject;
 use tidings_proto::v1::PublishReply;
 use tidings_service::clock;
 
 use super::{Accepted, Outcome, Refusal};
-use crate::client::{Client, new_ulid};
+use crate::client::Client;
 use crate::output::Progress;
 
 const AT_ONCE: usize = 64;

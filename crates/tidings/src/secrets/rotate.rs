@@ -7,10 +7,10 @@ use async_nats::jetstream::kv::{self, Operation, UpdateErrorKind};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::json;
 use tidings_core::webhook::Webhook;
+use tidings_manage::{forget_history, sealer};
 use tidings_nats::topology::{SECRET_KEYS_BUCKET, WEBHOOKS_BUCKET};
 use tidings_vault::{KeyRing, Sealer};
 
-use super::sealing::{forget_history, sealer};
 use crate::client::Client;
 use crate::output::{Output, note};
 
@@ -98,7 +98,7 @@ impl Rotation<'_> {
                     Err(error) => return Err(error.into()),
                 }
             }
-            return forget_history(self.webhooks, name).await;
+            return Ok(forget_history(self.webhooks, name).await?);
         }
         anyhow::bail!("it was changed by somebody else again and again")
     }

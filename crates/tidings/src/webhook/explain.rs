@@ -18,13 +18,13 @@ use tidings_core::name::Space;
 use tidings_core::webhook::{EndpointState, Status, Webhook};
 use tidings_ingest::check::check;
 use tidings_ingest::decode::{cloudevents, json as json_event};
+use tidings_manage::{Manage, new_ulid};
 use tidings_nats::stored_event::open_stored;
 use tidings_nats::topology::EVENTS;
 use tidings_proto::v1;
 use tidings_service::clock;
 
-use super::store::Webhooks;
-use crate::client::{Client, new_ulid};
+use crate::client::Client;
 use crate::input;
 use crate::output::{Output, clean};
 use crate::scan::{self, Look, Seen};
@@ -77,25 +77,23 @@ struct Told {
 pub(super) async fn run(
     args: &ExplainArgs,
     client: &Client,
-    webhooks: &Webhooks,
+    manage: &Manage,
     output: Output,
 ) -> anyhow::Result<()> {
     let event = read_event(args, client).await?;
     let space = args.space.as_ref().unwrap_or(&event.space);
     let mut all = Vec::new();
     match args.webhooks.as_slice() {
-        [] => all = webhooks.list(Some(space)).await?,
+        [] => all = manage.webhooks(Some(space)).await?,
         chosen => {
             for id in chosen {
-                let webhook = webhooks.get(space, id).await?.webhook;
-                let state = webhooks.state(&webhook).await?;
-                all.push((webhook, state));
+                all.push(manage.webhook(space, id).await?);
             }
         }
     }
     let told: Vec<Told> = all
         .iter()
-        .map(|(webhook, state)| tell(webhook, state.as_ref(), &event))
+        .map(|kept| tell(&kept.webhook, kept.state.as_ref(), &event))
         .collect();
     let document = json!({
         "event": {

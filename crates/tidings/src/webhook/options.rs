@@ -8,15 +8,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tidings_core::duration;
-use tidings_core::endpoint_url::UrlPolicy;
 use tidings_core::name::{Pool, Space};
 use tidings_core::retry::RetrySchedule;
 use tidings_core::secret::Secret;
 use tidings_core::topic::TopicPattern;
 use tidings_core::webhook::{Format, RateLimit};
-use tidings_sender::args::EgressArgs;
+use tidings_manage::webhook::Draft;
 
-use super::draft::{Draft, File};
+use super::file::File;
 use crate::input;
 
 // What defines a webhook, in `create` and `update`.
@@ -97,20 +96,6 @@ pub(super) struct ChangeArgs {
     /// Stop HTTP basic authentication.
     #[arg(long, conflicts_with = "basic_auth")]
     no_basic_auth: bool,
-}
-
-// Which endpoints may be called, and how that is found out: as senders are told.
-#[derive(Debug, clap::Args)]
-pub(super) struct ReachArgs {
-    #[command(flatten)]
-    pub(super) egress: EgressArgs,
-    /// Take localhost and other names that are not public, for development. What they stand for
-    /// has to be in --egress-allow all the same.
-    #[arg(long, env = "TIDINGS_ALLOW_LOCAL", help_heading = "Egress")]
-    allow_local: bool,
-    /// Do not ask the endpoint whether it redirects.
-    #[arg(long, env = "TIDINGS_NO_PROBE", help_heading = "Egress")]
-    pub(super) no_probe: bool,
 }
 
 impl DefinitionArgs {
@@ -197,16 +182,6 @@ impl ChangeArgs {
         }
         draft.set(&["contentTypes"], self.any_content_type.then(|| json!([])));
         draft.set(&["basicAuth"], self.no_basic_auth.then_some(Value::Null));
-    }
-}
-
-impl ReachArgs {
-    /// Which URLs may be called.
-    pub(super) fn policy(&self) -> UrlPolicy {
-        UrlPolicy {
-            allow_local_names: self.allow_local,
-            ..self.egress.url_policy()
-        }
     }
 }
 

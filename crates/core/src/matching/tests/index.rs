@@ -212,3 +212,27 @@ proptest! {
         prop_assert!(index.is_empty() && index.topics() == 0);
     }
 }
+
+#[test]
+fn a_test_event_goes_to_the_webhook_it_names_and_to_no_other() {
+    let mut index = SpaceIndex::default();
+    index.insert(subscriber("wh_all", json!({"topics": ["*.*"]})));
+    let narrow = json!({"topics": ["Entry.publish"], "contentTypes": ["page"]});
+    index.insert(subscriber("wh_narrow", narrow));
+    index.insert(subscriber(
+        "wh_off",
+        json!({"topics": ["*.*"], "enabled": false}),
+    ));
+    let mut test = event("webhook.TEST", "");
+    for (named, expected) in [
+        ("wh_narrow", vec!["wh_narrow"]),
+        ("wh_all", vec!["wh_all"]),
+        ("wh_off", vec![]),
+        ("wh_none", vec![]),
+        ("no id!", vec![]),
+        ("", vec![]),
+    ] {
+        test.entity.id = named.to_owned();
+        assert_eq!(matched(&index, &test), expected, "{named}");
+    }
+}

@@ -1,74 +1,53 @@
 //! A webhook's definition while it is put together: from what is stored, a file, and options.
 
-use anyhow::Context as _;
 use serde_json::{Map, Value, json};
-use tidings_core::id::WebhookId;
-use tidings_core::name::Space;
 use tidings_core::secret::Secret;
-use tidings_core::webhook::Definition;
+use tidings_core::webhook::{Definition, FieldError};
 
-use super::Invalid;
+use crate::{Error, Result};
 
 /// Fields that an answer has and nobody sets.
-const SERVER_FIELDS: [&str; 6] = ["id", "space", "state", "createdAt", "updatedAt", "version"];
+pub const SERVER_FIELDS: [&str; 6] = ["id", "space", "state", "createdAt", "updatedAt", "version"];
 
 /// A definition as JSON, not checked yet.
-#[derive(Debug, Default)]
-pub(super) struct Draft(Map<String, Value>);
-
-/// What a file says about a webhook.
-#[derive(Debug)]
-pub(super) struct File {
-    fields: Map<String, Value>,
-    id: Option<String>,
-    version: Option<u64>,
-}
-
-impl File {
-    /// Reads a webhook in JSON: CONTRACT.md section 4, such as `webhook get --json` answers.
-    pub(super) fn parse(text: &[u8], space: &Space) -> anyhow::Result<Self> {
-        let read: Value = serde_json::from_slice(text).context("--file: it is no JSON")?;
-        let Value::Object(mut fields) = read else {
-            anyhow::bail!("--file: it is no JSON object");
-        };
-        let [id, own_space, _, _, _, version] = SERVER_FIELDS.map(|field| fields.remove(field));
-        if let Some(other) = own_space.filter(|own| own != space.as_str()) {
-            anyhow::bail!("--file: it is a webhook of the space {other}, not of {space}");
-        }
-        Ok(Self {
-            fields,
-            id: id.and_then(|id| id.as_str().map(str::to_owned)),
-            version: version.and_then(|version| version.as_u64()),
-        })
-    }
-
-    /// Refuses a file that shows another webhook, or a version that was changed meanwhile.
-    pub(super) fn of_version(self, id: &WebhookId, version: u64) -> anyhow::Result<Self> {
-        if let Some(other) = self.id.as_ref().filter(|own| *own != id.as_str()) {
-            anyhow::bail!("--file: it is the webhook {other}, not {id}");
-        }
-        if let Some(other) = self.version.filter(|own| *own != version) {
-            anyhow::bail!(
-                "--file: it is version {other}, and {id} is at version {version} by now; get it \
-                 again, or leave `version` out to overwrite"
-            );
-        }
-        Ok(self)
-    }
-}
+#[derive(Debug, Clone, Default)]
+pub struct Draft(Map<String, Value>);
 
 impl Draft {
     /// Begins with what is stored, secrets included.
-    pub(super) fn of(definition: &Definition) -> Self {
+    #[must_use]
+    pub fn of(definition: &Definition) -> Self {
         let fields = serde_json::to_value(definition)
             .and_then(serde_json::from_value)
             .expect("a definition is an object with string keys");
         Self(fields)
     }
 
-    /// Writes what a file says over what is there (RFC 7396). Secrets that it leaves out stay.
-    pub(super) fn merge(&mut self, file: File) {
-        let mut fields = file.fields;
+    /// Begins anew with what is given, in the place of `old`. Of what `old` has, only secrets stay
+    /// that answers do not show: those of headers, users and signing keys that are still named.
+    #[must_use]
+    pub fn replacing(old: &Definition, mut fields: Map<String, Value>) -> Self {
+        let old = Self::of(old);
+        drop_server_fields(&mut fields);
+        old.keep_header_values(&mut fields);
+        old.keep_signing_keys(&mut fields);
+        old.keep_password(&mut fields);
+        if !fields.contains_key("signing") {
+            // Whoever does not speak of signing does not mean to change the key.
+            fields.extend(
+                old.0
+                    .get("signing")
+                    .cloned()
+                    .map(|own| (String::from("signing"), own)),
+            );
+        }
+        fields.retain(|_, value| !value.is_null());
+        Self(fields)
+    }
+
+    /// Writes what is given over what is there (RFC 7396). Secrets that it leaves out stay.
+    pub fn merge(&mut self, mut fields: Map<String, Value>) {
+        drop_server_fields(&mut fields);
         self.keep_header_values(&mut fields);
         self.keep_signing_keys(&mut fields);
         // A body template may hold nulls of its own.
@@ -81,7 +60,7 @@ impl Draft {
     }
 
     /// Sets the field at `path`, if there is something to set.
-    pub(super) fn set(&mut self, path: &[&str], value: Option<Value>) {
+    pub fn set(&mut self, path: &[&str], value: Option<Value>) {
         let (Some(value), Some((last, parents))) = (value, path.split_last()) else {
             return;
         };
@@ -101,7 +80,7 @@ impl Draft {
     }
 
     /// Sets a header, in the place of one of the same name.
-    pub(super) fn set_header(&mut self, key: &str, value: &Secret, secret: bool) {
+    pub fn set_header(&mut self, key: &str, value: &Secret, secret: bool) {
         self.remove_header(key);
         let header = json!({ "key": key, "value": value, "secret": secret });
         let headers = self.0.entry("headers").or_insert_with(|| json!([]));
@@ -111,26 +90,32 @@ impl Draft {
     }
 
     /// Removes the header of this name.
-    pub(super) fn remove_header(&mut self, key: &str) {
+    pub fn remove_header(&mut self, key: &str) {
         if let Some(Value::Array(headers)) = self.0.get_mut("headers") {
             headers.retain(|header| !has_key(header, key));
         }
     }
 
     /// Reads it as a definition.
-    pub(super) fn finish(self) -> Result<Definition, Invalid> {
-        for field in ["url", "topics"] {
-            if !self.0.contains_key(field) {
-                let detail = format!(
-                    "it is missing; give it with --{}",
-                    field.trim_end_matches('s')
-                );
-                return Err(Invalid::field(&format!("/{field}"), "missing", detail));
-            }
+    ///
+    /// # Errors
+    /// A field is missing or of the wrong type.
+    pub fn finish(self) -> Result<Definition> {
+        let missing: Vec<FieldError> = ["url", "topics"]
+            .into_iter()
+            .filter(|field| !self.0.contains_key(*field))
+            .map(|field| FieldError {
+                pointer: format!("/{field}"),
+                code: "missing",
+                detail: String::from("it is missing"),
+            })
+            .collect();
+        if !missing.is_empty() {
+            return Err(Error::Invalid(missing));
         }
         serde_path_to_error::deserialize(Value::Object(self.0)).map_err(|error| {
             let pointer = pointer(error.path());
-            Invalid::field(&pointer, "bad_value", error.inner().to_string())
+            Error::field(&pointer, "bad_value", error.inner().to_string())
         })
     }
 
@@ -160,6 +145,17 @@ impl Draft {
         }
     }
 
+    fn keep_password(&self, fields: &mut Map<String, Value>) {
+        let Some(Value::Object(given)) = fields.get_mut("basicAuth") else {
+            return;
+        };
+        let old = self.0.get("basicAuth");
+        let is_same = old.and_then(|old| old.get("username")) == given.get("username");
+        if let (true, Some(password)) = (is_same, old.and_then(|old| old.get("password"))) {
+            given.entry("password").or_insert_with(|| password.clone());
+        }
+    }
+
     fn keep_signing_keys(&self, fields: &mut Map<String, Value>) {
         let of =
             |draft: &Map<String, Value>| draft.get("signing")?.get("secrets")?.as_array().cloned();
@@ -177,6 +173,12 @@ impl Draft {
                 secret.insert(String::from("key"), key.clone());
             }
         }
+    }
+}
+
+fn drop_server_fields(fields: &mut Map<String, Value>) {
+    for field in SERVER_FIELDS {
+        fields.remove(field);
     }
 }
 
@@ -223,9 +225,13 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 mod tests {
     use super::*;
 
+    fn fields(text: &str) -> Map<String, Value> {
+        serde_json::from_str(text).unwrap()
+    }
+
     fn draft(text: &str) -> Draft {
         let mut draft = Draft::default();
-        draft.merge(File::parse(text.as_bytes(), &"acme".parse().unwrap()).unwrap());
+        draft.merge(fields(text));
         draft
     }
 
@@ -245,14 +251,20 @@ mod tests {
             "name": "new", "headers": [{"key": "x-key", "secret": true}],
             "basicAuth": {"username": "u"},
             "signing": {"secrets": [{"id": "sec_1", "hint": "…", "expiresAt": null}]},
+            "url": "https://a.example.com/", "topics": ["Entry.*"],
             "delivery": {"maxRetries": 5}
         }"#;
         let mut changed = Draft::of(&stored);
-        changed.merge(File::parse(answer.as_bytes(), &"acme".parse().unwrap()).unwrap());
+        changed.merge(fields(answer));
         let changed = changed.finish().unwrap();
-        assert_eq!(changed.headers[0].value, stored.headers[0].value);
-        assert_eq!(changed.basic_auth, stored.basic_auth);
-        assert_eq!(changed.signing, stored.signing);
+        let replaced = Draft::replacing(&stored, fields(answer)).finish().unwrap();
+        for changed in [&changed, &replaced] {
+            assert_eq!(changed.headers[0].value, stored.headers[0].value);
+            assert!(changed.headers[0].secret);
+            assert_eq!(changed.basic_auth, stored.basic_auth);
+            assert_eq!(changed.signing, stored.signing);
+        }
+        assert_eq!(replaced.delivery.timeout.as_secs(), 15, "the default again");
         assert_eq!(
             (changed.name.as_str(), changed.delivery.max_retries),
             ("new", 5)
@@ -288,19 +300,10 @@ mod tests {
             (r#"{"topics": []}"#, "/url"),
             (r#"{"url": "", "topics": [], "tpoics": []}"#, "/tpoics"),
         ] {
-            let Invalid(errors) = draft(text).finish().unwrap_err();
+            let Error::Invalid(errors) = draft(text).finish().unwrap_err() else {
+                panic!("{text} is invalid");
+            };
             assert_eq!(errors[0].pointer, pointer, "{text}");
         }
-    }
-
-    #[test]
-    fn a_file_of_another_webhook_or_version_is_refused() {
-        let parse = |text: &str| File::parse(text.as_bytes(), &"acme".parse().unwrap());
-        assert!(parse(r#"{"space": "other"}"#).is_err());
-        assert!(parse("[]").is_err() && parse("{").is_err());
-        let of_version = |text| parse(text).unwrap().of_version(&"wh_1".parse().unwrap(), 3);
-        assert!(of_version(r#"{"id": "wh_2"}"#).is_err());
-        assert!(of_version(r#"{"version": 2}"#).is_err());
-        assert!(of_version(r#"{"id": "wh_1", "version": 3}"#).is_ok());
     }
 }
