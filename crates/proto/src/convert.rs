@@ -74,7 +74,7 @@ pub fn event_from_wire(
             EventError::new(
                 "bad_timestamp",
                 "/occurredAt",
-                "it is no instant of the years -9999 to 9999",
+                "it is no instant of the years 1 to 9999",
             )
         })?,
     };

@@ -2,10 +2,13 @@
 
 use jiff::Timestamp;
 
-/// Reads a timestamp; `None` if it is outside the years -9999 to 9999 or malformed.
+/// The first second of the year 1, with which protobuf's timestamps begin.
+const SECONDS_MIN: i64 = -62_135_596_800;
+
+/// Reads a timestamp; `None` if it is outside the years 1 to 9999 or malformed.
 #[must_use]
 pub fn timestamp_from_wire(wire: &prost_types::Timestamp) -> Option<Timestamp> {
-    if !(0..1_000_000_000).contains(&wire.nanos) {
+    if !(0..1_000_000_000).contains(&wire.nanos) || wire.seconds < SECONDS_MIN {
         return None;
     }
     Timestamp::new(wire.seconds, wire.nanos).ok()
@@ -28,8 +31,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_instant_before_the_first_year_or_with_a_bad_fraction_is_none() {
+        let read = |seconds, nanos| timestamp_from_wire(&prost_types::Timestamp { seconds, nanos });
+        assert!(read(SECONDS_MIN, 0).is_some());
+        for (seconds, nanos) in [
+            (SECONDS_MIN - 1, 999_999_999),
+            (i64::MAX, 0),
+            (0, -1),
+            (0, 1_000_000_000),
+        ] {
+            assert_eq!(read(seconds, nanos), None, "{seconds} {nanos}");
+        }
+    }
+
+    #[test]
     fn timestamps_go_there_and_back() {
         for text in [
+            "0001-01-01T00:00:00Z",
             "1969-12-31T23:59:59.75Z",
             "1970-01-01T00:00:00Z",
             "2026-11-22T10:00:00.123456789Z",

@@ -103,6 +103,12 @@ impl NatsServerBuilder {
             SyncInterval::Default => "",
             SyncInterval::Always => "sync_interval: always",
         };
+        // A promise and no allocation: by default it is a share of the free disk, on which no test
+        // should depend.
+        let file_store = match jetstream.contains("max_file_store") {
+            true => "",
+            false => "max_file_store: 1TB",
+        };
         let text = format!(
             r#"
                 server_name: "tidings-test"
@@ -114,6 +120,7 @@ impl NatsServerBuilder {
                 jetstream {{
                     store_dir: {store:?}
                     {sync_interval}
+                    {file_store}
                     {jetstream}
                 }}
                 {config}

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::{Buf as _, Bytes};
 use serde::Deserialize;
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use tidings_core::event::EventError;
 
@@ -79,10 +79,13 @@ impl<'de> Deserialize<'de> for Items<'de> {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
                 let mut first = Vec::new();
-                while first.len() < BATCH_EVENTS_MAX
-                    && let Some(item) = seq.next_element()?
-                {
-                    first.push(item);
+                while first.len() < BATCH_EVENTS_MAX {
+                    // The parser adds where it is.
+                    let named = |error| A::Error::custom(format!("item {}: {error}", first.len()));
+                    match seq.next_element().map_err(named)? {
+                        Some(item) => first.push(item),
+                        None => break,
+                    }
                 }
                 let mut count = first.len();
                 while seq.next_element::<IgnoredAny>()?.is_some() {
@@ -120,6 +123,14 @@ mod tests {
         ] {
             assert_eq!(json_of(text), Err(code), "{text}");
         }
+    }
+
+    #[test]
+    fn an_item_that_breaks_the_grammar_is_named() {
+        let body = Bytes::from_static(br#"[{"a":1}, 2, {]"#);
+        let detail = json(&body).unwrap_err().detail;
+        assert!(detail.starts_with("item 2: "), "{detail}");
+        assert_eq!(detail.matches("line 1 column 15").count(), 1, "{detail}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ use super::{Candidate, payload, value};
 
 pub(crate) use attributes::is_json;
 use attributes::{Attributes, bad_attribute};
-pub use binary::{SPEC_VERSION_HEADER, binary};
+pub use binary::{binary, is_binary};
 
 const NO_DATA: Bytes = Bytes::from_static(value::NULL.as_bytes());
 
@@ -96,18 +96,26 @@ fn decode_base64(encoded: &str) -> Result<Bytes, EventError> {
     Ok(data.into())
 }
 
-/// An attribute's value as text; `null` stands for an attribute that is not there.
+/// An attribute's value as text; `null` stands for an attribute that is not there. Only extensions
+/// can be booleans and whole numbers of 32 bits (CloudEvents 1.0, section 3.1).
 fn attribute_text(name: &str, value: &RawValue) -> Result<Option<String>, EventError> {
     let text = value.get();
-    match text.as_bytes().first() {
-        Some(b'"') => value::text(value)
-            .map(Some)
-            .map_err(|detail| bad_attribute(name, detail)),
-        Some(b'{' | b'[') => Err(bad_attribute(
+    if text == value::NULL {
+        return Ok(None);
+    }
+    if text.starts_with('"') {
+        let read = value::text(value).map(Some);
+        return read.map_err(|detail| bad_attribute(name, detail));
+    }
+    if attributes::is_of_the_specification(name) {
+        return Err(bad_attribute(name, "it must be a string"));
+    }
+    match matches!(text, "true" | "false") || text.parse::<i32>().is_ok() {
+        true => Ok(Some(text.to_owned())),
+        false => Err(bad_attribute(
             name,
-            "it must be a string, number or boolean",
+            "it must be a string, a boolean or a whole number of 32 bits",
         )),
-        _ => Ok((text != value::NULL).then(|| text.to_owned())),
     }
 }
 
@@ -220,6 +228,13 @@ mod tests {
                 "/id",
             ),
             (r#"{"specversion":{}}"#, "bad_attribute", "/specversion"),
+            (r#"{"specversion":1.0}"#, "bad_attribute", "/specversion"),
+            (r#"{"specversion":"1.0","id":5}"#, "bad_attribute", "/id"),
+            (
+                r#"{"specversion":"1.0","id":"e","source":"a b","type":"a.b"}"#,
+                "bad_attribute",
+                "/source",
+            ),
             (
                 r#"{"specversion":"1.0","specversion":"1.0"}"#,
                 "duplicate_field",
@@ -235,9 +250,21 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn each_fault_of_an_optional_attribute_names_it() {
         for (more, code, pointer) in [
             (r#","time":"now""#, "bad_timestamp", "/time"),
             (r#","revision":"x""#, "bad_attribute", "/revision"),
+            (r#","subject":"""#, "bad_attribute", "/subject"),
+            (r#","dataschema":"""#, "bad_attribute", "/dataschema"),
+            (r#","dataschema":"a b""#, "bad_attribute", "/dataschema"),
+            (r#","time":5"#, "bad_attribute", "/time"),
+            (r#","own":1.5"#, "bad_attribute", "/own"),
+            (r#","own":2147483648"#, "bad_attribute", "/own"),
+            (r#","own":[]"#, "bad_attribute", "/own"),
+            (r#","Own":"a""#, "unknown_field", "/Own"),
             (
                 r#","datacontenttype":"text/xml""#,
                 "bad_data",

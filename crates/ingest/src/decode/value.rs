@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::value::RawValue;
 use tidings_core::event::{EventError, LIST_LENGTH_MAX};
 
@@ -78,7 +79,21 @@ pub(super) fn timestamp(text: &str) -> Result<Timestamp, String> {
     if !is_rfc3339(text) {
         return Err(wrong());
     }
-    text.parse().map_err(|_| wrong())
+    let timestamp: Timestamp = text.parse().map_err(|_| wrong())?;
+    match &text[17..19] == "60" && !ends_a_month(timestamp) {
+        true => Err(String::from(
+            "no minute but a month's last one has a leap second",
+        )),
+        false => Ok(timestamp),
+    }
+}
+
+/// Whether this is the last second of a month, where alone a leap second can follow. The parser
+/// takes it for the one before.
+fn ends_a_month(timestamp: Timestamp) -> bool {
+    let next = timestamp.saturating_add(SignedDuration::from_secs(1));
+    let next = next.map(|next| TimeZone::UTC.to_datetime(next));
+    next.is_ok_and(|next| (next.day(), next.hour(), next.minute(), next.second()) == (1, 0, 0, 0))
 }
 
 /// Whether `text` has the form of RFC 3339 section 5.6. The parser takes more than that.
@@ -97,7 +112,7 @@ fn is_rfc3339(text: &str) -> bool {
         }
     };
     let is_zone = match rest.strip_prefix(['+', '-']) {
-        Some(offset) => has_form(offset, "00:00"),
+        Some(offset) => has_form(offset, "00:00") && offset < "24",
         None => rest.eq_ignore_ascii_case("z"),
     };
     is_zone && has_form(&head.to_ascii_uppercase(), "0000-00-00T00:00:00")
@@ -125,6 +140,11 @@ mod tests {
             "2026-11-22T10:00:00.123456789Z",
             "2026-11-22T10:00:00+02:00",
             "1969-07-20T20:17:40-05:30",
+            "2026-11-22T10:00:00-00:00",
+            "2026-11-22T10:00:00+23:59",
+            "2016-12-31T23:59:60Z",
+            "2016-12-31T23:59:60.5Z",
+            "2017-01-01T05:29:60+05:30",
         ] {
             assert!(timestamp(good).is_ok(), "{good}");
         }
@@ -143,6 +163,15 @@ mod tests {
             "2026-11-22T10:00:00+0200",
             "2026-11-22T10:00:00Z[UTC]",
             "2026-11-22T25:00:00Z",
+            "2026-11-22T24:00:00Z",
+            "2026-11-22T10:00:00+24:00",
+            "2026-11-22T10:00:00+00:60",
+            "2026-11-22T10:00:00,5Z",
+            "2026-11-22T10:00:60Z",
+            "2026-12-31T22:59:60Z",
+            "2016-12-31T23:59:61Z",
+            "+2026-11-22T10:00:00Z",
+            " 2026-11-22T10:00:00Z",
             "ééééééééé0",
         ] {
             assert!(timestamp(bad).is_err(), "{bad}");

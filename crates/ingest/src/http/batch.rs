@@ -118,8 +118,12 @@ impl Api {
     }
 }
 
-/// The same problem with pointers into the batch.
+/// The same problem with pointers into the batch: to the event itself if it is about no field.
 fn at_index(mut problem: Problem, index: usize) -> Problem {
+    if problem.errors.is_empty() && problem.status.is_client_error() {
+        let detail = problem.detail.clone();
+        problem = problem.at("", detail);
+    }
     for error in &mut problem.errors {
         error.pointer.insert_str(0, &format!("/{index}"));
     }

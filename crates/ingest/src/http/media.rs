@@ -7,7 +7,7 @@ use tidings_core::event::EventError;
 use tidings_service::problem::Problem;
 
 use crate::check::problem;
-use crate::decode::cloudevents::{SPEC_VERSION_HEADER, is_json};
+use crate::decode::cloudevents::is_json;
 use crate::decode::{Candidate, batch, cloudevents, json, protobuf};
 
 /// How a single event is written.
@@ -22,7 +22,7 @@ pub(super) enum Single {
 impl Single {
     /// How the event of a request with these headers is written.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let is_binary = headers.contains_key(SPEC_VERSION_HEADER);
+        let is_binary = cloudevents::is_binary(headers);
         let media = match media_type(headers)? {
             Some(media) => media,
             None if is_binary => return Ok(Self::CloudEventBinary),
@@ -30,7 +30,10 @@ impl Single {
         };
         match media.as_str() {
             "application/cloudevents+json" => Ok(Self::CloudEvent),
-            other if is_binary && is_json(other) => Ok(Self::CloudEventBinary),
+            other if is_binary => match is_json(other) {
+                true => Ok(Self::CloudEventBinary),
+                false => Err(unsupported("the data of a CloudEvent must be JSON")),
+            },
             "application/json" => Ok(Self::Json),
             "application/x-protobuf" | "application/protobuf" => Ok(Self::Protobuf),
             _ => Err(unsupported(
@@ -188,6 +191,8 @@ mod tests {
                 Single::CloudEventBinary,
             ),
             (&[BINARY], Single::CloudEventBinary),
+            // Its version is missed when it is read.
+            (&[("ce-id", "e1")], Single::CloudEventBinary),
         ] {
             assert_eq!(single(pairs), Ok(expected), "{pairs:?}");
         }
@@ -195,6 +200,7 @@ mod tests {
             &[][..],
             &[("content-type", "text/plain")],
             &[("content-type", "text/xml"), BINARY],
+            &[("content-type", "application/x-protobuf"), BINARY],
             &[("content-type", "application/json; charset=latin1")],
             &[
                 ("content-type", "application/json"),

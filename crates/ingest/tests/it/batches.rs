@@ -30,6 +30,7 @@ async fn each_event_of_a_batch_has_its_own_answer_in_order() {
     assert_eq!(results[1]["code"], "bad_topic");
     assert_eq!(results[1]["errors"][0]["pointer"], "/1/topic");
     assert_eq!(results[3]["code"], "not_an_object");
+    assert_eq!(results[3]["errors"][0]["pointer"], "/3");
     // Three say they are e1; whichever comes first is it.
     let of_e1 = [statuses[0], statuses[2], statuses[4]];
     assert!(of_e1.contains(&202) && of_e1.contains(&409), "{of_e1:?}");

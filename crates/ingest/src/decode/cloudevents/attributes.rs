@@ -15,6 +15,23 @@ pub(crate) fn is_json(media: &str) -> bool {
     matches!(media, "application/json" | "text/json") || media.ends_with("+json")
 }
 
+/// The attributes that CloudEvents itself has, which are all of them texts.
+const SPECIFIED: [&str; 8] = [
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "datacontenttype",
+    "dataschema",
+];
+
+/// Whether the attribute is one of CloudEvents itself, and no extension.
+pub(super) fn is_of_the_specification(name: &str) -> bool {
+    SPECIFIED.contains(&name)
+}
+
 /// The context attributes of a CloudEvent, each as text.
 #[derive(Debug, Default)]
 pub(super) struct Attributes(BTreeMap<String, String>);
@@ -73,6 +90,10 @@ impl Attributes {
         self.check_content_type()?;
         let id = self.take_required("id", "bad_id")?;
         let source = self.take_required("source", "bad_attribute")?;
+        check_uri("source", &source)?;
+        if let Some(schema) = self.0.get("dataschema") {
+            check_uri("dataschema", schema)?;
+        }
         let topic = topic_of(&self.take_required("type", "bad_topic")?);
         let trace = TraceContext::new(
             self.take(TRACEPARENT).as_deref(),
@@ -129,7 +150,7 @@ impl Attributes {
     }
 
     fn take_entity(&mut self) -> Result<v1::Entity, EventError> {
-        let subject = self.take("subject");
+        let subject = self.take_name("subject", "bad_attribute")?;
         let revision = match self.take("revision") {
             None => 0,
             Some(text) => text
@@ -167,6 +188,16 @@ impl Attributes {
             _ => (name, text),
         });
         renamed.chain([(String::from("source"), source)]).collect()
+    }
+}
+
+/// Refuses what cannot be a URI or a reference to one, without judging its parts.
+fn check_uri(name: &str, text: &str) -> Result<(), EventError> {
+    let is_never_in_one =
+        |c: char| c.is_whitespace() || c.is_control() || "\"<>\\^`{|}".contains(c);
+    match text.is_empty() || text.contains(is_never_in_one) {
+        true => Err(bad_attribute(name, "it must be a URI")),
+        false => Ok(()),
     }
 }
 

@@ -9,10 +9,16 @@ use super::NO_DATA;
 use super::attributes::{Attributes, bad_attribute};
 use crate::decode::{Candidate, payload};
 
-/// The header by which a request in binary mode is known.
-pub const SPEC_VERSION_HEADER: &str = "ce-specversion";
+/// The headers that every request in binary mode has.
+const REQUIRED: [&str; 4] = ["ce-specversion", "ce-id", "ce-source", "ce-type"];
 
 const PREFIX: &str = "ce-";
+
+/// Whether a request with these headers is meant to be in binary mode.
+#[must_use]
+pub fn is_binary(headers: &HeaderMap) -> bool {
+    REQUIRED.iter().any(|name| headers.contains_key(*name))
+}
 
 /// Reads one event in binary mode. The caller has seen to it that the body is said to be JSON.
 ///
