@@ -5,7 +5,8 @@
 //! [`event`] (what came in), [`webhook`] (who wants it), [`filter`] and [`matching`] (who gets it),
 //! [`delivery`], [`signature`] and [`mod@format`] (what is sent), [`attempt`] and [`verdict`] (what
 //! follows), [`dead_letter`] (how it ended). [`address`], [`endpoint_url`] and [`header`] say
-//! where and what a tenant may send, [`egress`] from where it comes.
+//! where and what a tenant may send, [`egress`] from where it comes; [`pause`], [`throttle`] and
+//! [`fair_queue`] when.
 
 pub mod address;
 pub mod attempt;
@@ -15,6 +16,7 @@ pub mod duration;
 pub mod egress;
 pub mod endpoint_url;
 pub mod event;
+pub mod fair_queue;
 pub mod filter;
 pub mod format;
 pub mod header;

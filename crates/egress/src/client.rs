@@ -24,7 +24,7 @@ use crate::failure::{Failure, Http2Failure, TimeoutPhase};
 use crate::interim::InterimCount;
 use crate::options::{EgressError, EgressOptions};
 use crate::spawner::Spawner;
-use crate::wire::{ConnectionInfo, DialTimings};
+use crate::wire::{ConnectionInfo, DialTimings, OpenCount};
 
 /// No exchange lasts longer, whatever it is asked for.
 const DEADLINE_MAX: Duration = Duration::from_secs(3600);
@@ -60,6 +60,7 @@ pub struct EgressClient {
     body: BodyLimits,
     /// The age from which on a connection is not put to use again.
     retire_age: Duration,
+    open: OpenCount,
 }
 
 impl std::fmt::Debug for EgressClient {
@@ -76,8 +77,10 @@ impl EgressClient {
     pub fn new(options: EgressOptions) -> Result<Self, EgressError> {
         let options = options.checked()?;
         let tasks = TaskTracker::new();
+        let connector = Connector::new(&options)?;
         Ok(Self {
-            http: http_client(&options, Connector::new(&options)?, tasks.clone()),
+            open: connector.open().clone(),
+            http: http_client(&options, connector, tasks.clone()),
             tasks,
             informational_max: options.informational_max,
             body: BodyLimits {
@@ -192,6 +195,12 @@ impl EgressClient {
             body_truncated: body.truncated,
             body_error: body.error,
         }
+    }
+
+    /// How many connections are open, those in use included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.open.get()
     }
 
     /// Keeps a connection that is too old, or seems dead, from being used again.

@@ -29,7 +29,7 @@ use crate::resolver::Resolver;
 use crate::route::Route;
 use crate::tls;
 use crate::tries::Reached;
-use crate::wire::{DialTimings, Transport, Wire};
+use crate::wire::{DialTimings, OpenCount, Transport, Wire};
 
 /// Makes vetted connections.
 #[derive(Clone)]
@@ -43,6 +43,8 @@ struct Parts {
     /// Absent if there is nobody to trust.
     tls: Option<TlsConnector>,
     tls_budget: Duration,
+    open: OpenCount,
+    kept_max: usize,
 }
 
 /// Why there is no connection, and how far it came.
@@ -71,7 +73,14 @@ impl Connector {
             resolver,
             tls: tls_connector(options)?,
             tls_budget: options.tls_timeout,
+            open: OpenCount::default(),
+            kept_max: options.connections_kept_max,
         })))
+    }
+
+    /// How many of its connections are open.
+    pub(crate) fn open(&self) -> &OpenCount {
+        &self.0.open
     }
 
     async fn connect(self, url: Uri) -> Result<TokioIo<Wire>, ConnectError> {
@@ -79,9 +88,11 @@ impl Connector {
         let mut dialled = DialTimings::default();
         let mut remote = None;
         let reached = self.reach(&url, &mut dialled, &mut remote).await;
+        let (open, kept_max) = (&self.0.open, self.0.kept_max);
         let wired = reached.and_then(|(transport, peer)| {
             // It was there, and is gone before we asked for our address on it.
-            Wire::new(transport, peer, began, dialled).map_err(|_| Failure::ConnectionReset)
+            Wire::new(transport, peer, began, dialled, (open, kept_max))
+                .map_err(|_| Failure::ConnectionReset)
         });
         wired.map(TokioIo::new).map_err(|failure| ConnectError {
             failure,

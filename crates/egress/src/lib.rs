@@ -20,7 +20,8 @@
 //! - **Pooled connections** were vetted when they were dialled. None starts an exchange when it is
 //!   older than [`EgressOptions::connection_age_max`], so a name is looked up again at least that
 //!   often. The pool is keyed by scheme, host and port; HTTP/2 connections are never shared between
-//!   names.
+//!   names. Unused ones are closed after [`EgressOptions::idle_timeout`], and one
+//!   that is opened while there are [`EgressOptions::connections_kept_max`] is not kept at all.
 //! - **Limits.** Dialling has a budget per step, the way to the final head has the caller's
 //!   deadline, the body has a time, a size and a frame budget, the head a size, interim responses a
 //!   count, and HTTP/2 frames that bring nothing a count too.

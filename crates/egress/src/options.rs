@@ -37,6 +37,9 @@ pub struct EgressOptions {
     pub idle_timeout: Duration,
     /// How many unused connections are kept for one scheme, host and port.
     pub idle_per_host_max: usize,
+    /// A connection that is opened while there are as many as this, whoever they are to, serves one
+    /// exchange only. So there are never more than this and those that are in use.
+    pub connections_kept_max: usize,
     /// No exchange starts on a connection older than this. A connection is given up
     /// [`idle_timeout`](Self::idle_timeout) earlier, at the end of an exchange.
     pub connection_age_max: Duration,
@@ -68,6 +71,7 @@ impl Default for EgressOptions {
             tls_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(30),
             idle_per_host_max: 16,
+            connections_kept_max: 1024,
             connection_age_max: Duration::from_secs(300),
             head_bytes_max: 16 * 1024,
             headers_max: 100,

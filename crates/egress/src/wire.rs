@@ -6,7 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -119,12 +119,39 @@ pub(crate) fn is_reset(kind: io::ErrorKind) -> bool {
     )
 }
 
+/// How many connections are open.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OpenCount(Arc<AtomicUsize>);
+
+impl OpenCount {
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn enter(&self) -> Counted {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Counted(self.clone())
+    }
+}
+
+/// Counts for as long as it is there.
+#[derive(Debug)]
+struct Counted(OpenCount);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The connection that hyper reads and writes.
 #[derive(Debug)]
 pub(crate) struct Wire {
     transport: Transport,
     meter: Option<FrameMeter>,
     info: Arc<ConnectionInfo>,
+    is_kept: bool,
+    _counted: Counted,
 }
 
 #[derive(Debug)]
@@ -150,12 +177,14 @@ impl Transport {
 }
 
 impl Wire {
-    /// Takes over a transport to `remote` that is ready for use.
+    /// Takes over a transport to `remote` that is ready for use. It serves one exchange only if more
+    /// than `kept_max` are `open`.
     pub(crate) fn new(
         transport: Transport,
         remote: SocketAddr,
         began: Instant,
         dialled: DialTimings,
+        (open, kept_max): (&OpenCount, usize),
     ) -> io::Result<Self> {
         let is_http2 = transport.is_http2();
         let info = ConnectionInfo {
@@ -175,6 +204,8 @@ impl Wire {
             transport,
             meter,
             info: Arc::new(info),
+            is_kept: open.get() < kept_max,
+            _counted: open.enter(),
         })
     }
 
@@ -203,6 +234,9 @@ impl Wire {
 impl Connection for Wire {
     fn connected(&self) -> Connected {
         let connected = Connected::new().extra(Arc::clone(&self.info));
+        if !self.is_kept {
+            connected.poison();
+        }
         match self.info.is_http2 {
             true => connected.negotiated_h2(),
             false => connected,

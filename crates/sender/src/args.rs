@@ -44,7 +44,9 @@ pub struct SenderArgs {
         default_value = "default"
     )]
     pub pool: Pool,
-    /// How many attempts are under way at once.
+    /// How many attempts are under way at once. Each takes a connection, and so an open file: the
+    /// limit (`ulimit -n`) is raised as far as the system allows, and the start refused if that is
+    /// not enough.
     #[arg(long, env = "TIDINGS_CONCURRENCY", value_name = "N", default_value_t = 512,
           value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
     pub concurrency: usize,
@@ -121,7 +123,24 @@ impl EgressArgs {
     /// # Errors
     /// It could not work as asked; the message names the option.
     pub fn client(&self, in_flight_max: usize) -> anyhow::Result<EgressClient> {
-        EgressClient::new(self.options(in_flight_max)?).map_err(|error| {
+        let kept = EgressOptions::default().connections_kept_max;
+        self.client_that_keeps(in_flight_max, kept)
+    }
+
+    /// The same, of which no more than `kept_max` connections are kept unused, over all hosts.
+    ///
+    /// # Errors
+    /// As [`client`](Self::client).
+    pub fn client_that_keeps(
+        &self,
+        in_flight_max: usize,
+        kept_max: usize,
+    ) -> anyhow::Result<EgressClient> {
+        let options = EgressOptions {
+            connections_kept_max: kept_max,
+            ..self.options(in_flight_max)?
+        };
+        EgressClient::new(options).map_err(|error| {
             let option = match &error {
                 EgressError::NameServers { .. } => "--dns-server",
                 EgressError::SourceAddress { .. } => "--egress-ips",

@@ -1,6 +1,7 @@
 //! Whether a webhook's next attempt may begin now (DESIGN.md section 7).
 //!
-//! In this order: is the endpoint paused, is a slot free, does the rate allow it. Who must wait for
+//! In this order: is the endpoint paused, is a slot free (of its own limit, and of its share of the
+//! sender's permits), does the rate allow it. Who must wait for
 //! long gets a time to come back at, and comes back as a message then, so that it keeps nobody else
 //! waiting. One gate serves one webhook, in the one sender that works its partition.
 
@@ -12,11 +13,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidings_core::pause::{Change, Signal};
-use tidings_core::webhook::{DeliveryPlan, EndpointState};
+use tidings_core::webhook::{DeliveryPlan, EndpointState, RateLimit};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::hosts::Host;
 use crate::partitions::Tenure;
+use crate::permits::Permits;
 use state::{Answer, State};
 
 /// Who would wait longer for a slot does not wait here.
@@ -26,6 +29,10 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 /// How many deliveries of one webhook wait here for their turn. Others come back as messages, so
 /// that they leave their lane's room to other webhooks.
 const PACED_MAX: u32 = 16;
+/// How many of a webhook with a high rate wait here once they have come back for their turn, those
+/// above included. The broker brings those that are due in a second together, and whoever were sent
+/// away again would be shuffled.
+const PACED_TURNS_MAX: u32 = 64;
 
 /// What a webhook's attempts have to pass. One for a webhook in a sender.
 #[derive(Debug)]
@@ -47,6 +54,10 @@ pub struct Visit<'a> {
     pub recorded: &'a EndpointState,
     /// For how long this sender works its partition.
     pub tenure: &'a Tenure,
+    /// What it shares with all other webhooks.
+    pub permits: &'a Permits,
+    /// What it shares with those that call the same host.
+    pub host: Option<&'a Host>,
     /// Whether the delivery waited for its turn, and this is it.
     pub has_turn: bool,
 }
@@ -117,7 +128,7 @@ impl Gate {
                 Answer::NotBefore(wait) => {
                     // It leaves a free slot to whoever waits for one.
                     self.freed.notify_one();
-                    let Some(_paced) = self.pace(wait) else {
+                    let Some(_paced) = self.pace(wait, visit.plan.rate_limit, has_turn) else {
                         let wait = match has_turn {
                             false => wait,
                             // Too many came for their turns at once, as after a pause.
@@ -149,8 +160,12 @@ impl Gate {
     }
 
     /// A place among those that wait here for their turn, if it comes soon and one is left.
-    fn pace(&self, wait: Duration) -> Option<Waiting<'_>> {
-        let is_soon = wait <= WAIT_MAX && self.state().paced < PACED_MAX;
+    fn pace(&self, wait: Duration, limit: RateLimit, has_turn: bool) -> Option<Waiting<'_>> {
+        let paced_max = match has_turn {
+            true => within(WAIT_MAX, limit).clamp(PACED_MAX, PACED_TURNS_MAX),
+            false => PACED_MAX,
+        };
+        let is_soon = wait <= WAIT_MAX && self.state().paced < paced_max;
         is_soon.then(|| Waiting::new(self, |state| &mut state.paced))
     }
 
@@ -171,7 +186,20 @@ impl Gate {
     }
 }
 
+/// How many may go in `time` at the pace of `limit`.
+fn within(time: Duration, limit: RateLimit) -> u32 {
+    let count = time.as_secs_f64() / limit.per.as_secs_f64() * f64::from(limit.requests.get());
+    // Saturates, which is all that is needed.
+    count as u32
+}
+
 impl Slot {
+    /// Whether no other request to the webhook is under way.
+    #[must_use]
+    pub fn is_only(&self) -> bool {
+        self.gate.state().slots.taken == 1
+    }
+
     /// What the attempt told about the endpoint. An attempt that says nothing is not told.
     pub fn tell(&mut self, signal: Signal, plan: &DeliveryPlan) {
         let now = self.gate.now();
@@ -186,7 +214,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let now = self.gate.now();
         let mut state = self.gate.state();
-        state.slots.give_back(self.since.elapsed());
+        state.slots.give_back(self.since.elapsed(), Instant::now());
         if self.is_untold_probe {
             state.forget_probe(now);
         }

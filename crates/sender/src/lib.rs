@@ -9,6 +9,7 @@
 pub mod args;
 pub mod attempt;
 mod connection;
+mod files;
 pub mod gate;
 pub mod hand;
 pub mod herald;
@@ -29,6 +30,7 @@ mod take;
 pub mod webhooks;
 mod work;
 
+use anyhow::Context as _;
 use tidings_service::admin;
 use tidings_service::health::Health;
 use tidings_service::lifecycle::Lifecycle;
@@ -39,13 +41,15 @@ pub use args::{EgressArgs, SenderArgs};
 /// Starts a sender; it runs on `lifecycle` until that is stopped.
 ///
 /// # Errors
-/// The listener's address or the egress options cannot be used.
+/// The listener's address or the egress options cannot be used, or this process may not open enough
+/// files.
 pub async fn run(args: SenderArgs, health: Health, lifecycle: &Lifecycle) -> anyhow::Result<()> {
     for check in ["nats", "streams", "webhooks", "partitions"] {
         health.unready(check, "starting");
     }
     let keys = args.secrets.read()?;
-    let client = args.egress.client(args.concurrency)?;
+    let kept = files::secure(args.concurrency).context("--concurrency")?;
+    let client = args.egress.client_that_keeps(args.concurrency, kept)?;
     if let Some(address) = args.listen {
         let listener = admin::listen(address, "listen").await?;
         let routes = admin::routes(health.clone());

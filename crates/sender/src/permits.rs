@@ -1,15 +1,33 @@
 //! How many attempts are under way in this sender at once, and who comes next.
 //!
-//! First attempts go before retries, but of eight permits at least one goes to a retry if one
-//! waits. Whoever waits costs a place in a queue, which its lane's room bounds.
+//! First attempts go before retries, and these before what is sent again on request. But whoever
+//! waits has a floor: of eight permits at least one goes to a retry if one waits, of sixteen at least
+//! one to a replay. Within a rank spaces take turns, and within a space its webhooks.
+//!
+//! Who keeps permits for long may not take so many that others find none: a webhook that is not known
+//! to be quick may have at most half as many requests under way as there are permits left
+//! ([`Permits::share_max`]). One that is alone gets a third of all; a hundred that hang leave a
+//! fiftieth free.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tidings_core::fair_queue::FairQueue;
+use tidings_core::id::WebhookId;
+use tidings_core::name::Space;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
+/// Nobody waits here longer than this: who waits takes room of its lane, which others need.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 /// A retry that waits gets at least every eighth permit.
-const FIRST_ATTEMPTS_IN_A_ROW_MAX: u32 = 7;
+const WITHOUT_RETRY_MAX: u32 = 7;
+/// A replay that waits gets at least every sixteenth permit.
+const WITHOUT_REPLAY_MAX: u32 = 15;
+/// It is not looked who has left while fewer than this wait.
+const LOOK_FROM_MIN: usize = 1_024;
+/// A webhook may have one request under way for so many permits that are free.
+const FREE_PER_REQUEST: usize = 2;
 
 /// The two ways a delivery comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +36,28 @@ pub enum Lane {
     First,
     /// Retries that are due, from RETRIES.
     Retry,
+}
+
+/// Who goes before whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// First attempts.
+    First,
+    /// Retries, and first attempts that were put off.
+    Retry,
+    /// What is sent again because somebody asked for it.
+    Replay,
+}
+
+/// Who asks for a permit.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// What its attempt is.
+    pub rank: Rank,
+    /// The space it is of.
+    pub space: &'a Space,
+    /// The webhook it is for.
+    pub webhook: &'a WebhookId,
 }
 
 /// All permits of a sender.
@@ -33,13 +73,24 @@ pub struct Permit {
     permits: Option<Arc<Permits>>,
 }
 
+/// Those of one rank that wait. Who leaves is noticed late.
+#[derive(Debug, Default)]
+struct Waiting {
+    queue: FairQueue<oneshot::Sender<Permit>>,
+    /// From how many on it is looked who has left.
+    look_from: usize,
+}
+
 #[derive(Debug)]
 struct State {
     free: usize,
-    first: VecDeque<oneshot::Sender<Permit>>,
-    retry: VecDeque<oneshot::Sender<Permit>>,
-    /// How many first attempts got a permit since a retry that waits did.
-    first_in_a_row: u32,
+    first: Waiting,
+    retry: Waiting,
+    replay: Waiting,
+    /// How many permits others got since a retry that waits did.
+    without_retry: u32,
+    /// How many permits others got since a replay that waits did.
+    without_replay: u32,
 }
 
 impl Permits {
@@ -48,30 +99,39 @@ impl Permits {
     pub fn new(count: usize) -> Arc<Self> {
         let state = State {
             free: count,
-            first: VecDeque::new(),
-            retry: VecDeque::new(),
-            first_in_a_row: 0,
+            first: Waiting::default(),
+            retry: Waiting::default(),
+            replay: Waiting::default(),
+            without_retry: 0,
+            without_replay: 0,
         };
         Arc::new(Self {
             state: Mutex::new(state),
         })
     }
 
-    /// Waits for a permit. Drop the future to leave the queue.
-    pub async fn acquire(self: &Arc<Self>, lane: Lane) -> Permit {
+    /// How many requests of one webhook may be under way at the moment: the fewer permits are free,
+    /// the fewer. At least one.
+    #[must_use]
+    pub fn share_max(&self) -> u32 {
+        let share = (self.state().free / FREE_PER_REQUEST).max(1);
+        u32::try_from(share).unwrap_or(u32::MAX)
+    }
+
+    /// Waits for a permit; `None` if it does not come soon. Drop the future to leave the queue.
+    pub async fn acquire(self: &Arc<Self>, asker: Asker<'_>) -> Option<Permit> {
         let waiting = {
             let mut state = self.state();
             if state.free > 0 {
                 state.free -= 1;
-                return Permit::of(self);
+                return Some(Permit::of(self));
             }
             let (granted, waiting) = oneshot::channel();
-            state.queue(lane).push_back(granted);
+            state.of(asker.rank).push(asker, granted);
             waiting
         };
-        waiting
-            .await
-            .expect("the queue is part of `self`, which outlives this")
+        let granted = timeout(WAIT_MAX, waiting).await.ok()?;
+        Some(granted.expect("the queue is part of `self`, which outlives this"))
     }
 
     fn give_back(self: &Arc<Self>) {
@@ -92,30 +152,63 @@ impl Permits {
     }
 }
 
+impl Waiting {
+    fn push(&mut self, asker: Asker<'_>, granted: oneshot::Sender<Permit>) {
+        if self.queue.len() >= self.look_from {
+            self.queue.retain(|waiting| !waiting.is_closed());
+            self.look_from = LOOK_FROM_MIN.max(2 * self.queue.len());
+        }
+        self.queue.push(asker.space, asker.webhook, granted);
+    }
+}
+
 impl State {
-    fn queue(&mut self, lane: Lane) -> &mut VecDeque<oneshot::Sender<Permit>> {
-        match lane {
-            Lane::First => &mut self.first,
-            Lane::Retry => &mut self.retry,
+    fn of(&mut self, rank: Rank) -> &mut Waiting {
+        match rank {
+            Rank::First => &mut self.first,
+            Rank::Retry => &mut self.retry,
+            Rank::Replay => &mut self.replay,
         }
     }
 
     /// Who gets the permit that was given back; it is free if nobody waits.
     fn next_or_free(&mut self) -> Option<oneshot::Sender<Permit>> {
-        let is_retrys_turn = self.first_in_a_row >= FIRST_ATTEMPTS_IN_A_ROW_MAX;
-        if !self.retry.is_empty() && (self.first.is_empty() || is_retrys_turn) {
-            self.first_in_a_row = 0;
-            return self.retry.pop_front();
-        }
-        let Some(first) = self.first.pop_front() else {
+        let Some(rank) = self.next_rank() else {
             self.free += 1;
             return None;
         };
-        self.first_in_a_row = match self.retry.is_empty() {
-            true => 0,
-            false => self.first_in_a_row + 1,
-        };
-        Some(first)
+        let count =
+            |is_granted: bool, is_waiting: bool, without: u32| match is_waiting && !is_granted {
+                true => without + 1,
+                false => 0,
+            };
+        let is = |other| rank == other;
+        self.without_retry = count(
+            is(Rank::Retry),
+            !self.retry.queue.is_empty(),
+            self.without_retry,
+        );
+        self.without_replay = count(
+            is(Rank::Replay),
+            !self.replay.queue.is_empty(),
+            self.without_replay,
+        );
+        self.of(rank).queue.pop()
+    }
+
+    fn next_rank(&self) -> Option<Rank> {
+        let is_replays_turn = self.without_replay >= WITHOUT_REPLAY_MAX;
+        let is_retrys_turn = self.without_retry >= WITHOUT_RETRY_MAX;
+        let by_floor = [
+            (is_replays_turn && !self.replay.queue.is_empty()).then_some(Rank::Replay),
+            (is_retrys_turn && !self.retry.queue.is_empty()).then_some(Rank::Retry),
+        ];
+        let by_rank = [
+            (!self.first.queue.is_empty()).then_some(Rank::First),
+            (!self.retry.queue.is_empty()).then_some(Rank::Retry),
+            (!self.replay.queue.is_empty()).then_some(Rank::Replay),
+        ];
+        by_floor.into_iter().chain(by_rank).flatten().next()
     }
 }
 
@@ -146,29 +239,48 @@ mod tests {
 
     use super::*;
 
+    const ALL: [Rank; 3] = [Rank::First, Rank::Retry, Rank::Replay];
+
     /// A permit that is waited for, in its queue.
-    fn waiting(permits: &Arc<Permits>, lane: Lane) -> BoxFuture<'static, Permit> {
+    fn waiting(
+        permits: &Arc<Permits>,
+        rank: Rank,
+        webhook: &str,
+    ) -> BoxFuture<'static, Option<Permit>> {
         let permits = Arc::clone(permits);
-        let mut acquiring = async move { permits.acquire(lane).await }.boxed();
+        let (space, webhook) = ("acme".parse().unwrap(), webhook.parse().unwrap());
+        let mut acquiring = async move {
+            let asker = Asker {
+                rank,
+                space: &space,
+                webhook: &webhook,
+            };
+            permits.acquire(asker).await
+        }
+        .boxed();
         assert!((&mut acquiring).now_or_never().is_none());
         acquiring
     }
 
-    #[tokio::test]
-    async fn first_attempts_go_before_retries_but_for_every_eighth() {
-        let permits = Permits::new(1);
-        let held = permits.acquire(Lane::First).await;
-        let mut queue: Vec<_> = (0..4)
-            .map(|_| (Lane::Retry, waiting(&permits, Lane::Retry)))
-            .collect();
-        queue.extend((0..16).map(|_| (Lane::First, waiting(&permits, Lane::First))));
+    async fn take(permits: &Arc<Permits>) -> Permit {
+        let (space, webhook) = ("acme".parse().unwrap(), "wh_0".parse().unwrap());
+        let asker = Asker {
+            rank: Rank::First,
+            space: &space,
+            webhook: &webhook,
+        };
+        permits.acquire(asker).await.unwrap()
+    }
+
+    /// Lets one permit go round until everybody had it, and says who had it when.
+    fn order(held: Permit, mut queue: Vec<(char, BoxFuture<'static, Option<Permit>>)>) -> String {
         drop(held);
         let mut order = String::new();
         while !queue.is_empty() {
             let mut granted = None;
-            for (index, (lane, acquiring)) in queue.iter_mut().enumerate() {
+            for (index, (name, acquiring)) in queue.iter_mut().enumerate() {
                 if let Some(permit) = acquiring.now_or_never() {
-                    order.push(if *lane == Lane::First { 'f' } else { 'r' });
+                    order.push(*name);
                     granted = Some((index, permit));
                     break;
                 }
@@ -177,22 +289,75 @@ mod tests {
             drop(queue.remove(index));
             drop(permit);
         }
-        assert_eq!(order, "fffffffrfffffffrffrr");
+        order
+    }
+
+    #[tokio::test]
+    async fn first_attempts_go_before_retries_and_these_before_replays_but_each_has_a_floor() {
+        let permits = Permits::new(1);
+        let held = take(&permits).await;
+        let mut queue = Vec::new();
+        for (rank, name, count) in [(ALL[2], 'p', 3), (ALL[1], 'r', 4), (ALL[0], 'f', 32)] {
+            queue.extend((0..count).map(|_| (name, waiting(&permits, rank, "wh_1"))));
+        }
+        let order = order(held, queue);
+        assert_eq!(order, "fffffffrfffffffprfffffffrffffffprfffffp");
+    }
+
+    #[tokio::test]
+    async fn webhooks_take_turns() {
+        let permits = Permits::new(1);
+        let held = take(&permits).await;
+        let mut queue = Vec::new();
+        for (webhook, name, count) in [("wh_1", 'a', 5), ("wh_2", 'b', 2), ("wh_3", 'c', 1)] {
+            queue.extend((0..count).map(|_| (name, waiting(&permits, Rank::First, webhook))));
+        }
+        assert_eq!(order(held, queue), "abcabaaa");
     }
 
     #[tokio::test]
     async fn who_leaves_the_queue_takes_no_permit_along() {
         let permits = Permits::new(1);
-        let held = permits.acquire(Lane::First).await;
-        let left = waiting(&permits, Lane::First);
-        let stayed = waiting(&permits, Lane::Retry);
+        let held = take(&permits).await;
+        let left = waiting(&permits, Rank::First, "wh_1");
+        let stayed = waiting(&permits, Rank::Retry, "wh_1");
         drop(left);
         drop(held);
         let permit = stayed.now_or_never().expect("it is its turn");
-        let granted_late = waiting(&permits, Lane::First);
+        let granted_late = waiting(&permits, Rank::First, "wh_1");
         drop(permit);
         // Granted, but dropped before it was looked at.
         drop(granted_late);
-        assert!(permits.acquire(Lane::First).now_or_never().is_some());
+        drop(take(&permits).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_long() {
+        let permits = Permits::new(1);
+        let held = take(&permits).await;
+        assert!(waiting(&permits, Rank::First, "wh_1").await.is_none());
+        drop(held);
+        drop(take(&permits).await);
+    }
+
+    #[tokio::test]
+    async fn those_that_hang_leave_something_to_others() {
+        let permits = Permits::new(512);
+        let mut held = Vec::new();
+        let mut taken = [0_u32; 100];
+        loop {
+            let before = held.len();
+            for own in &mut taken {
+                if *own < permits.share_max().min(32) {
+                    *own += 1;
+                    held.push(take(&permits).await);
+                }
+            }
+            if held.len() == before {
+                break;
+            }
+        }
+        assert!(512 - held.len() >= 8, "{} are under way", held.len());
+        assert!(permits.share_max() >= 4);
     }
 }

@@ -2,6 +2,7 @@
 //! be stored is counted and given up; the attempt stands, and is not repeated for it.
 
 mod headers;
+mod mask;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::open::Opened;
 use crate::settle::Step;
 use crate::webhooks::{Entry, Target};
+use mask::Mask;
 
 /// Longer than the three tries of a publisher.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(6);
@@ -102,6 +104,8 @@ fn record(target: Option<&Target>, opened: &Opened, attempt: &Attempt, step: &St
         .unwrap_or_default();
     let remote = exchange.and_then(|exchange| exchange.remote_addr);
     let version = exchange.and_then(|exchange| exchange.http_version);
+    let request = attempt.request.as_ref();
+    let mask = request.map_or_else(Mask::default, |request| Mask::of(&request.headers));
     v1::Attempt {
         delivery_id: delivery.id.to_string(),
         webhook_id: delivery.webhook_id.to_string(),
@@ -114,8 +118,8 @@ fn record(target: Option<&Target>, opened: &Opened, attempt: &Attempt, step: &St
         started_at: Some(timestamp_to_wire(attempt.started_at)),
         outcome: attempt.outcome.code().to_owned(),
         error: attempt.error.clone(),
-        request: attempt.request.as_ref().map(|request| sent(request, url)),
-        response: exchange.and_then(answered),
+        request: request.map(|request| sent(request, url)),
+        response: exchange.and_then(|exchange| answered(exchange, &mask)),
         timings: exchange.map(|exchange| timings(&exchange.timings)),
         remote_address: remote
             .map(|address| address.to_string())
@@ -146,13 +150,13 @@ fn sent(request: &Request, url: String) -> v1::Request {
     v1::Request {
         method: request.method.to_string(),
         url,
-        headers: headers::shown(&request.headers),
+        headers: headers::sent(&request.headers),
         body_bytes: request.body_bytes as u64,
     }
 }
 
 /// The client keeps no more of head and body than a record may hold.
-fn answered(exchange: &Exchange) -> Option<v1::Response> {
+fn answered(exchange: &Exchange, mask: &Mask) -> Option<v1::Response> {
     let Response {
         status,
         headers,
@@ -162,8 +166,8 @@ fn answered(exchange: &Exchange) -> Option<v1::Response> {
     } = exchange.result.as_ref().ok()?;
     Some(v1::Response {
         status: u32::from(status.as_u16()),
-        headers: headers::shown(headers),
-        body: body.clone(),
+        headers: headers::answered(headers, mask),
+        body: mask.body(body, *body_truncated),
         body_truncated: *body_truncated,
     })
 }

@@ -22,7 +22,7 @@ use crate::log;
 use crate::metrics::Metrics;
 use crate::open::{Opened, open};
 use crate::partitions::Tenure;
-use crate::permits::{Permit, Permits};
+use crate::permits::{Asker, Lane, Permit, Permits, Rank};
 use crate::pull::Room;
 use crate::record::Recorder;
 use crate::settle::{Attempted, Settler, Step, has_turn, later};
@@ -36,8 +36,8 @@ const DELIVERED_MAX: i64 = 5;
 const HANDED_BACK_MAX: i64 = 3;
 /// How long a delivery is put off whose webhook the watch has not brought yet.
 const LAG: Duration = Duration::from_secs(1);
-/// How long a delivery is put off whose host has all it may have, at the least.
-const FULL_HOST: Duration = Duration::from_secs(1);
+/// How long a delivery is put off for which its host or this sender has no room, at the least.
+const NO_ROOM: Duration = Duration::from_secs(1);
 /// How long a delivery is put off whose attempt failed through our own fault.
 const OUR_FAULT: Duration = Duration::from_secs(5);
 /// How long a delivery is put off whose webhook's secrets no key opens.
@@ -137,11 +137,14 @@ impl Sender {
             if webhook.is_locked() {
                 return Decision::Settle(Step::put_off(clock::now(), LOCKED));
             }
+            let host = webhook.origin().map(|origin| self.hosts.at(origin));
             let visit = gate::Visit {
                 plan: &webhook.plan,
                 version: webhook.version,
                 recorded: &webhook.state,
                 tenure,
+                permits: &self.permits,
+                host: host.as_ref(),
                 has_turn: has_turn(taken),
             };
             let entry = webhook.gate.enter(&visit).await;
@@ -153,17 +156,21 @@ impl Sender {
                     return Decision::Settle(Step::PutOff { at, has_turn });
                 }
             };
-            let host = match webhook.origin() {
-                Some(origin) => match self.hosts.enter(origin).await {
+            let host = match host {
+                Some(host) => match host.enter(slot.is_only()).await {
                     Some(host) => Some(host),
-                    None => {
-                        let wait = FULL_HOST + Duration::from_millis(rand::random::<u16>().into());
-                        return Decision::Settle(Step::put_off(clock::now(), wait));
-                    }
+                    None => return Decision::Settle(put_off_for_room()),
                 },
                 None => None,
             };
-            let permit = self.permits.acquire(taken.place.lane).await;
+            let asker = Asker {
+                rank: rank(taken, delivery),
+                space: &delivery.space,
+                webhook: &delivery.webhook_id,
+            };
+            let Some(permit) = self.permits.acquire(asker).await else {
+                return Decision::Settle(put_off_for_room());
+            };
             Decision::Go(webhook, Ticket { slot, host, permit })
         };
         let decided = tenure.closing.run_until_cancelled(deciding).await;
@@ -184,6 +191,20 @@ impl Sender {
         let attempt = Box::pin(attempt(&self.client, webhook, opened)).await;
         self.metrics.attempt(&attempt);
         attempt
+    }
+}
+
+fn put_off_for_room() -> Step {
+    let wait = NO_ROOM.mul_f64(1.0 + rand::random::<f64>());
+    Step::put_off(clock::now(), wait)
+}
+
+/// Among first attempts a higher number is that of a redelivery.
+fn rank(taken: &Taken, delivery: &Delivery) -> Rank {
+    match taken.place.lane {
+        Lane::First if delivery.progress.attempt > 1 => Rank::Replay,
+        Lane::First => Rank::First,
+        Lane::Retry => Rank::Retry,
     }
 }
 

@@ -26,6 +26,8 @@ const ROOM_MIN: usize = 4;
 const ROOM_MAX: usize = 64;
 /// The room of a lane is this part of all attempts that may be under way.
 const ROOM_SHARE: usize = 8;
+/// Retries have so many times the room: those that come back for their turn wait here a little.
+const RETRY_ROOM: usize = 4;
 
 /// What all lanes have in common.
 #[derive(Debug, Clone)]
@@ -60,7 +62,7 @@ impl Lanes {
         let pull = Pull::open(
             self.client.clone(),
             from,
-            self.room(),
+            self.room(lane),
             self.connections.clone(),
         );
         let mut pull = match pull.await {
@@ -80,8 +82,12 @@ impl Lanes {
         }
     }
 
-    fn room(&self) -> usize {
-        (self.concurrency / ROOM_SHARE).clamp(ROOM_MIN, ROOM_MAX)
+    fn room(&self, lane: Lane) -> usize {
+        let room = (self.concurrency / ROOM_SHARE).clamp(ROOM_MIN, ROOM_MAX);
+        match lane {
+            Lane::First => room,
+            Lane::Retry => room * RETRY_ROOM,
+        }
     }
 
     fn start(&self, taken: Taken, room: Option<Room>, tenure: Arc<Tenure>) {

@@ -6,7 +6,8 @@ use tidings_egress::{EgressClient, EgressOptions};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{
-    End, OK_EMPTY, SHORT, SOON, Server, client, finish, loopback, outcome, post, read_request, send,
+    End, OK_EMPTY, SHORT, SOON, Server, client, eventually, finish, loopback, outcome, post,
+    read_request, send,
 };
 
 #[tokio::test]
@@ -201,4 +202,52 @@ async fn closing_ends_the_connections() {
         .await
         .expect("the connection is closed")
         .expect("the server runs");
+}
+
+#[tokio::test]
+async fn an_unused_connection_is_closed_in_time() {
+    let (closed, mut is_closed) = tokio::sync::mpsc::channel(1);
+    let server = Server::start(move |mut stream, _| {
+        let closed = closed.clone();
+        async move {
+            read_request(&mut stream).await?;
+            stream.write_all(OK_EMPTY).await?;
+            if read_request(&mut stream).await?.is_none() {
+                let _ = closed.send(()).await;
+            }
+            Ok(())
+        }
+    })
+    .await;
+    let options = EgressOptions {
+        idle_timeout: SHORT,
+        ..loopback()
+    };
+    let client = EgressClient::new(options).expect("a client");
+    assert_eq!(outcome(&send(&client, &server.url()).await), "200");
+    assert_eq!(client.connections(), 1);
+    let waiting = tokio::time::timeout(SOON, is_closed.recv());
+    assert_eq!(waiting.await, Ok(Some(())));
+    assert_eq!(client.connections(), 0);
+}
+
+#[tokio::test]
+async fn no_more_connections_are_kept_than_allowed_however_many_hosts_there_are() {
+    let mut servers = Vec::new();
+    for _ in 0..12 {
+        servers.push(Server::answering(OK_EMPTY, End::Keep).await);
+    }
+    let options = EgressOptions {
+        connections_kept_max: 4,
+        ..loopback()
+    };
+    let client = EgressClient::new(options).expect("a client");
+    for server in &servers {
+        assert_eq!(outcome(&send(&client, &server.url()).await), "200");
+    }
+    eventually("the others are closed", || client.connections() <= 4).await;
+    // Those that were kept are used again.
+    for server in &servers[..4] {
+        assert!(send(&client, &server.url()).await.connection_reused);
+    }
 }

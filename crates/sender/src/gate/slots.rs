@@ -7,6 +7,8 @@ use tokio::time::Instant;
 const TURN_MIN: Duration = Duration::from_secs(1);
 /// A turn is never later than this, because the endpoint may recover.
 const TURN_MAX: Duration = Duration::from_secs(60);
+/// Who holds a slot for longer than this is not quick.
+const QUICK_MAX: Duration = Duration::from_secs(1);
 /// How much a new measurement changes what is expected: one part in so many.
 const SMOOTHING: u32 = 4;
 
@@ -20,6 +22,8 @@ pub(super) struct Slots {
     share: u32,
     /// Since when all have been taken and none came back.
     full_since: Option<Instant>,
+    /// Since when some have been taken and none came back.
+    busy_since: Option<Instant>,
     /// How long a slot is held, smoothed; `None` until one was given back.
     held: Option<Duration>,
     /// The last turn that was given away.
@@ -35,16 +39,25 @@ impl Slots {
 
     pub(super) fn take(&mut self, now: Instant) {
         self.taken += 1;
+        self.busy_since.get_or_insert(now);
         self.full_since = (self.taken >= self.share).then_some(now);
     }
 
-    pub(super) fn give_back(&mut self, held: Duration) {
+    pub(super) fn give_back(&mut self, held: Duration, now: Instant) {
         self.taken = self.taken.saturating_sub(1);
+        self.busy_since = (self.taken > 0).then_some(now);
         self.full_since = None;
         self.held = Some(match self.held {
             None => held,
             Some(old) => old - old / SMOOTHING + held / SMOOTHING,
         });
+    }
+
+    /// Whether slots come back soon, as far as is known. Who is quick keeps nothing from others.
+    pub(super) fn is_quick(&self, now: Instant) -> bool {
+        let busy_for = self.busy_since.map(|since| now.duration_since(since));
+        self.held.is_some_and(|held| held <= QUICK_MAX)
+            && busy_for.is_none_or(|busy_for| busy_for <= QUICK_MAX)
     }
 
     /// Whether all have been taken for longer than `timeout` and none came back.

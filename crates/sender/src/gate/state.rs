@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Visit;
 use super::slots::Slots;
+use crate::hosts::Host;
 
 /// A probe may take this much longer than its request: it waits for a permit first.
 const PROBE_GRACE: Duration = Duration::from_secs(1);
@@ -85,7 +86,7 @@ impl State {
         at: Instant,
     ) -> Answer {
         self.catch_up(visit, at);
-        let full = visit.plan.max_in_flight.get();
+        let full = self.full(visit, at);
         let probe_timeout = visit.plan.timeout + PROBE_GRACE;
         // A copy is asked first: what does not go in the end changes nothing.
         let share = match self.pause.clone().ask(now, probe_timeout, full) {
@@ -113,6 +114,19 @@ impl State {
         self.slots.take(at);
         let is_probe = permission == Permission::Probe;
         Answer::Go { is_probe }
+    }
+
+    /// How many requests may be under way: as many as the webhook allows, but one that is not known
+    /// to be quick leaves permits to others, and at a full host each has one.
+    fn full(&self, visit: &Visit<'_>, at: Instant) -> u32 {
+        let full = visit.plan.max_in_flight.get();
+        if visit.host.is_some_and(Host::is_full) {
+            return 1;
+        }
+        match self.slots.is_quick(at) {
+            true => full,
+            false => full.min(visit.permits.share_max()),
+        }
     }
 
     /// How long it is until a turn that nobody else has.

@@ -16,6 +16,7 @@ fn test_clock() -> Timestamp {
 
 struct House {
     gate: Arc<Gate>,
+    permits: Arc<Permits>,
     plan: DeliveryPlan,
     recorded: EndpointState,
     tenure: Tenure,
@@ -34,6 +35,7 @@ fn house(slots: u32, (requests, burst): (u32, u32)) -> House {
     let some = |number| NonZeroU32::new(number).unwrap();
     House {
         gate: Gate::new(test_clock),
+        permits: Permits::new(1_000),
         plan: DeliveryPlan {
             max_in_flight: some(slots),
             rate_limit: RateLimit {
@@ -61,6 +63,8 @@ impl House {
             version: self.version,
             recorded: &self.recorded,
             tenure: &self.tenure,
+            permits: &self.permits,
+            host: None,
             has_turn,
         };
         self.gate.enter(&visit).await
@@ -162,6 +166,60 @@ async fn a_lower_limit_of_slots_counts_what_is_under_way_already() {
     let _held = (house.open().await, house.open().await);
     house.plan.max_in_flight = NonZeroU32::new(2).unwrap();
     house.later().await;
+}
+
+/// Takes slots, which nobody gives back, for as long as it is let in at once.
+async fn fill(house: &House) -> Vec<Slot> {
+    let mut held = Vec::new();
+    loop {
+        match house.enter(false).await {
+            Entry::Open(slot) => held.push(slot),
+            Entry::Later { .. } => return held,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_known_to_be_quick_leaves_permits_to_others() {
+    let mut house = slots(32);
+    house.permits = Permits::new(16);
+    // No permits are taken here, so it is always half of all.
+    assert_eq!(fill(&house).await.len(), 8);
+
+    let mut house = slots(32);
+    house.permits = Permits::new(16);
+    drop(house.open().await);
+    let held = fill(&house).await;
+    assert_eq!(held.len(), 32);
+    // It was quick, but is not any more.
+    drop(held);
+    let _hanging = house.open().await;
+    pass(2).await;
+    assert_eq!(fill(&house).await.len(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_a_full_host_each_webhook_has_one_request_under_way() {
+    let house = slots(32);
+    let host = crate::hosts::Hosts::new(1).at("http://a".to_owned());
+    let _others = host.enter(false).await.unwrap();
+    let enter = async || {
+        let visit = Visit {
+            host: Some(&host),
+            plan: &house.plan,
+            version: 1,
+            recorded: &house.recorded,
+            tenure: &house.tenure,
+            permits: &house.permits,
+            has_turn: false,
+        };
+        house.gate.enter(&visit).await
+    };
+    let first = enter().await;
+    assert!(matches!(first, Entry::Open(_)));
+    assert!(matches!(enter().await, Entry::Later { .. }));
+    drop(first);
+    assert!(matches!(enter().await, Entry::Open(_)));
 }
 
 #[tokio::test(start_paused = true)]

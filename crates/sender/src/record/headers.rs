@@ -1,13 +1,28 @@
 //! Headers as people may see them.
 
 use http::HeaderMap;
+use http::header::SET_COOKIE;
 use tidings_proto::v1;
 
-/// Stands for the value of a secret header.
-const HIDDEN: &str = "***";
+use super::mask::Mask;
 
-/// The headers, secret values hidden. Bytes that are no text are replaced.
-pub(super) fn shown(headers: &HeaderMap) -> Vec<v1::Header> {
+/// Stands for the value of a secret header.
+pub(super) const HIDDEN: &str = "***";
+
+/// What was answered, without cookies and what `mask` hides. Bytes that are no text are replaced.
+pub(super) fn answered(headers: &HeaderMap, mask: &Mask) -> Vec<v1::Header> {
+    let show = |(name, value): (&http::HeaderName, &http::HeaderValue)| v1::Header {
+        name: name.to_string(),
+        value: match *name == SET_COOKIE {
+            true => HIDDEN.to_owned(),
+            false => mask.value(value),
+        },
+    };
+    headers.iter().map(show).collect()
+}
+
+/// What was sent, secret values hidden. Bytes that are no text are replaced.
+pub(super) fn sent(headers: &HeaderMap) -> Vec<v1::Header> {
     let show = |(name, value): (&http::HeaderName, &http::HeaderValue)| v1::Header {
         name: name.to_string(),
         value: match value.is_sensitive() {
@@ -31,7 +46,7 @@ mod tests {
         let mut secret = HeaderValue::from_static("Bearer s3cret");
         secret.set_sensitive(true);
         headers.insert("authorization", secret);
-        let shown = shown(&headers);
+        let shown = sent(&headers);
         let values: Vec<&str> = shown.iter().map(|header| header.value.as_str()).collect();
         assert_eq!(values, ["cms", HIDDEN]);
     }

@@ -76,3 +76,42 @@ async fn one_attempt_at_a_time_is_enough_for_everybody() {
     receiver.wait_for(42, SOON).await;
     stand.assert_settled().await;
 }
+
+#[tokio::test]
+async fn many_endpoints_that_hang_leave_room_for_their_neighbours_on_the_same_host() {
+    let stand = Stand::start().await;
+    let _sender = stand
+        .sender(&["--concurrency", "64", "--host-slots", "8"])
+        .await;
+    let host = Receiver::builder()
+        .on("/bad/*", Answer::hang())
+        .answers(204)
+        .start()
+        .await;
+    let slow = json!({ "delivery": { "timeout": "60s" } });
+    for number in 0..20 {
+        let url = host.url(&format!("/bad/{number}"));
+        let bad = stand.webhook(&url, slow.clone()).await;
+        for _ in 0..20 {
+            stand.deliver(&bad).await;
+        }
+    }
+    let hung = |requests: &[tidings_testkit::Request]| {
+        let bad = requests.iter().filter(|r| r.path().starts_with("/bad/"));
+        bad.count() >= 20
+    };
+    host.wait_until(hung, SOON).await;
+    let mut good = Vec::new();
+    for number in 0..10 {
+        let url = host.url(&format!("/good/{number}"));
+        good.push(stand.webhook(&url, json!({})).await);
+    }
+    for webhook in good.iter().cycle().take(100) {
+        stand.deliver(webhook).await;
+    }
+    let served = |requests: &[tidings_testkit::Request]| {
+        let good = requests.iter().filter(|r| r.path().starts_with("/good/"));
+        good.count() >= 100
+    };
+    host.wait_until(served, SOON).await;
+}

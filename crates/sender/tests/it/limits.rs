@@ -130,3 +130,25 @@ async fn a_backlog_of_one_webhook_lets_its_neighbours_through() {
     // At its pace the backlog takes minutes.
     assert!(busy.counts().deliveries() < 1_000);
 }
+
+#[tokio::test]
+async fn a_backlog_is_put_off_once_and_not_shuffled() {
+    let (stand, _sender) = Stand::with_sender().await;
+    let receiver = Receiver::start().await;
+    let limit = json!({ "requests": 100, "per": "1s", "burst": 1 });
+    let delivery = json!({ "rateLimit": limit, "maxInFlight": 100 });
+    let webhook = stand
+        .webhook(&receiver.url("/"), json!({ "delivery": delivery }))
+        .await;
+    for _ in 0..600 {
+        stand.deliver(&webhook).await;
+    }
+    receiver
+        .wait_for_deliveries(600, Duration::from_secs(40))
+        .await;
+    stand.assert_settled().await;
+    // Each schedule is one message, and one more when it is due.
+    let retries = stand.context.get_stream("RETRIES").await.unwrap();
+    let stored = retries.cached_info().state.last_sequence;
+    assert!(stored <= 2 * 600 * 11 / 10, "{stored} messages");
+}

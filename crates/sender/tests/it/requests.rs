@@ -103,3 +103,33 @@ async fn a_sender_that_may_not_call_loopback_does_not() {
     assert!(receiver.requests().is_empty());
     stand.assert_settled().await;
 }
+
+#[tokio::test]
+async fn every_header_that_may_be_set_arrives_intact() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/corpora/header-corpus.tsv");
+    let corpus = std::fs::read_to_string(corpus).unwrap();
+    let text = |column: &str| serde_json::from_str::<String>(&format!("\"{column}\"")).unwrap();
+    let accepted: Vec<(String, String)> = corpus
+        .lines()
+        .map(|line| line.split('\t').collect::<Vec<_>>())
+        .filter(|row| row[2] == "accept")
+        .map(|row| (text(row[0]), text(row[1])))
+        .collect();
+    assert_eq!(accepted.len(), 19);
+    let (stand, _sender) = Stand::with_sender().await;
+    let receiver = Receiver::start().await;
+    for (key, value) in &accepted {
+        let header = json!({ "headers": [{ "key": key, "value": value }] });
+        let webhook = stand.webhook(&receiver.url("/"), header).await;
+        stand.deliver(&webhook).await;
+    }
+    let requests = receiver.wait_for(accepted.len(), SOON).await;
+    for (key, value) in &accepted {
+        let is_there = |request: &tidings_testkit::Request| {
+            let mut values = request.headers.get_all(key.as_str()).iter();
+            values.any(|found| found.as_bytes() == value.as_bytes())
+        };
+        assert!(requests.iter().any(is_there), "{key}: {value}");
+    }
+}
