@@ -13,6 +13,7 @@ use tokio::time::sleep;
 
 use crate::App;
 use crate::log;
+use crate::ops::lead_replays;
 
 /// What the console needs before it is ready.
 pub(crate) const CHECKS: [&str; 3] = ["nats", "streams", "tokens"];
@@ -39,6 +40,7 @@ pub(crate) fn start(app: &Arc<App>, health: Health, lifecycle: &Lifecycle) {
             }
         }
     });
+    tasks.spawn(lead_replays(Arc::clone(app), lifecycle.stop.clone()));
     tasks.spawn({
         let (app, stop) = (Arc::clone(app), lifecycle.stop.clone());
         async move {

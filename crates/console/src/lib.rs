@@ -10,8 +10,10 @@ mod args;
 pub mod auth;
 mod broker;
 pub mod log;
+pub mod ops;
 pub mod pages;
 mod serve;
+pub mod view;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -22,7 +22,10 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 pub use follow::{Lag, follow};
-pub use read::{Cursor, Delivery, DeliveryFilter, Event, EventFilter, Health, Page, Status};
+pub use read::{
+    Cursor, Delivery, DeliveryFilter, Event, EventFilter, Health, Letter, LetterFilter, Page,
+    Status,
+};
 pub use write::{Batch, Entry, EventEntry};
 
 /// Connections that read.

@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod manage;
 pub mod redeliver;
+pub mod replay;
 mod sealing;
 pub mod space;
 pub mod status;

@@ -45,15 +45,6 @@ pub struct Known {
     pub is_waiting: bool,
 }
 
-/// In which lane a delivery is sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
-    /// As first attempts are: a person asked for this one.
-    Now,
-    /// After everything else: one of many.
-    Replay,
-}
-
 /// What redelivering needs. Reads the layout once, so it is for one errand, not for ever.
 #[derive(Debug)]
 pub struct Redelivery {
@@ -126,16 +117,16 @@ impl Redelivery {
     ///
     /// # Errors
     /// Its webhook cannot be sent to, its event is no longer kept, or the broker does not answer.
-    pub async fn send(&self, known: &Known, lane: Lane) -> Result<u32> {
+    pub async fn send(&self, known: &Known) -> Result<u32> {
         let webhook = self.webhook(&known.space, &known.webhook).await?;
-        self.send_to(&webhook, known, lane).await
+        self.send_to(&webhook, known).await
     }
 
     /// The same for a webhook that was looked at just now.
     ///
     /// # Errors
     /// The event is no longer kept, or the broker does not answer.
-    pub async fn send_to(&self, webhook: &Webhook, known: &Known, lane: Lane) -> Result<u32> {
+    pub async fn send_to(&self, webhook: &Webhook, known: &Known) -> Result<u32> {
         let now = clock::now();
         let (delivery, headers) = match known.letters.last() {
             Some(place) => match self.read_letter(*place).await? {
@@ -158,7 +149,7 @@ impl Redelivery {
             letters: &known.letters,
             is_waiting: known.is_waiting,
         };
-        self.store(webhook, again, lane).await
+        self.store(webhook, again).await
     }
 
     /// Sends a delivery again that is known by its dead letters, the newest last.
@@ -181,12 +172,12 @@ impl Redelivery {
             letters,
             is_waiting: false,
         };
-        self.store(&webhook, again, Lane::Now).await
+        self.store(&webhook, again).await
     }
 
-    async fn store(&self, webhook: &Webhook, again: Again<'_>, lane: Lane) -> Result<u32> {
+    async fn store(&self, webhook: &Webhook, again: Again<'_>) -> Result<u32> {
         self.publisher
-            .publish(self.outgoing(webhook, &again, lane))
+            .publish(self.outgoing(webhook, &again))
             .await?;
         for place in again.letters {
             self.forget_letter(*place).await?;
@@ -197,7 +188,7 @@ impl Redelivery {
         Ok(again.delivery.progress.attempt)
     }
 
-    fn outgoing(&self, webhook: &Webhook, again: &Again<'_>, lane: Lane) -> Outgoing {
+    fn outgoing(&self, webhook: &Webhook, again: &Again<'_>) -> Outgoing {
         let Again { delivery, .. } = again;
         let mut headers = HeaderMap::new();
         if let Some(trace) = TraceContext::from_headers(Some(&again.headers)) {
@@ -210,10 +201,8 @@ impl Redelivery {
         // died again meanwhile is stored anew.
         let tag = again.letters.last().copied().unwrap_or_default();
         Outgoing {
-            subject: match lane {
-                Lane::Now => subject::delivery(pool, partition),
-                Lane::Replay => subject::retry(pool, partition),
-            },
+            // A sender knows it by its attempt's number, and lets everything else go first.
+            subject: subject::delivery(pool, partition),
             id: format!("{}.{attempt}.{tag}", delivery.id),
             headers,
             payload: delivery_to_wire(delivery).encode_to_vec().into(),

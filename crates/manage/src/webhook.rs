@@ -21,7 +21,7 @@ use tidings_service::clock;
 use crate::audit::Change;
 use crate::{Actor, Error, Manage, Result, new_ulid};
 
-pub use draft::{Draft, SERVER_FIELDS};
+pub use draft::{Draft, SERVER_FIELDS, pointer};
 pub use reach::{Reach, ReachArgs};
 
 const POOL_POINTER: &str = "/delivery/pool";

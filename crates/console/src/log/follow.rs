@@ -183,7 +183,7 @@ fn entry(stream: &str, message: &Message, sequence: u64, at: i64) -> Option<Entr
             .map(|attempt| Entry::Attempt(Box::new(attempt))),
         _ => v1::DeadLetter::decode(message.payload.clone())
             .ok()
-            .map(|letter| Entry::DeadLetter(Box::new(letter))),
+            .map(|letter| Entry::DeadLetter(sequence, Box::new(letter))),
     }
 }
 

@@ -75,6 +75,22 @@ pub struct Cursor {
     id: String,
 }
 
+impl Cursor {
+    /// The place of a delivery.
+    #[must_use]
+    pub fn of(delivery: &Delivery) -> Self {
+        let (at, id) = (delivery.at, delivery.id.clone());
+        Self { at, id }
+    }
+
+    fn of_sequence(sequence: u64) -> Self {
+        Self {
+            at: i64::try_from(sequence).unwrap_or(i64::MAX),
+            id: String::new(),
+        }
+    }
+}
+
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.at, self.id)
@@ -129,6 +145,40 @@ pub struct EventFilter {
     pub from: Option<i64>,
     /// Before.
     pub to: Option<i64>,
+}
+
+/// A dead letter that still lies there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// Its place in its stream.
+    pub sequence: u64,
+    /// Its webhook; empty if none is known.
+    pub webhook: String,
+    /// Its delivery; empty if it is of none, and cannot be sent again.
+    pub delivery: String,
+    /// Its event; empty if none is known.
+    pub event: String,
+    /// The event's topic, if it is known.
+    pub topic: String,
+    /// When it was given up.
+    pub at: i64,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// The outcome of the last attempt; empty if there was none.
+    pub outcome: String,
+    /// Why it was given up.
+    pub reason: String,
+    /// The same for people.
+    pub detail: String,
+}
+
+/// Which dead letters. What is `None` does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct LetterFilter {
+    /// Of this webhook.
+    pub webhook: Option<String>,
+    /// Of this reason.
+    pub reason: Option<String>,
 }
 
 /// How a webhook fared in a window: of its newest 20,000 attempts there.
@@ -241,7 +291,101 @@ fn page<T>(
     Ok(Page { items, next })
 }
 
+fn letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
+    Ok(Letter {
+        sequence: row.get(0)?,
+        webhook: row.get(1)?,
+        delivery: row.get(2)?,
+        event: row.get(3)?,
+        topic: row.get(4)?,
+        at: row.get(5)?,
+        attempts: row.get(6)?,
+        outcome: row.get(7)?,
+        reason: row.get(8)?,
+        detail: row.get(9)?,
+    })
+}
+
 impl Log {
+    /// A page of dead letters that were not sent again, at most 200.
+    ///
+    /// # Errors
+    /// SQLite refuses.
+    pub async fn letters(
+        &self,
+        space: &str,
+        filter: LetterFilter,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<Letter>, LogError> {
+        let mut found = Where::space(space);
+        found.and("webhook = ?", filter.webhook);
+        found.and("reason = ?", filter.reason);
+        found.and("sequence < ?", cursor.map(|cursor| cursor.at));
+        // Of a delivery that was sent again, the last word is another one.
+        found.sql.push_str(&format!(
+            " AND (delivery = '' OR EXISTS (SELECT 1 FROM deliveries AS d
+               WHERE d.space = letters.space AND d.id = letters.delivery AND d.status = {}
+                 AND d.last_number <= letters.attempts))",
+            Status::Dead as i64
+        ));
+        let limit = limit.clamp(1, PAGE_MAX);
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT sequence, webhook, delivery, event, topic, at, attempts, outcome, reason,
+                   detail FROM letters WHERE {} ORDER BY sequence DESC",
+                found.sql
+            );
+            page(connection, &sql, found.values, limit, letter, |last| {
+                Cursor::of_sequence(last.sequence)
+            })
+        })
+        .await
+    }
+
+    /// The places of a delivery's dead letters, the newest last.
+    ///
+    /// # Errors
+    /// SQLite refuses.
+    pub async fn letters_of(&self, space: &str, delivery: &str) -> Result<Vec<u64>, LogError> {
+        let (space, delivery) = (space.to_owned(), delivery.to_owned());
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT sequence FROM letters WHERE space = ? AND delivery = ? ORDER BY sequence",
+            )?;
+            let rows = statement.query_map([space, delivery], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// A page of deliveries, the oldest first, after the one at `after`; at most 200.
+    ///
+    /// # Errors
+    /// SQLite refuses.
+    pub async fn deliveries_oldest_first(
+        &self,
+        space: &str,
+        mut filter: DeliveryFilter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<Delivery>, LogError> {
+        if let Some(cursor) = &after {
+            filter.from = Some(filter.from.map_or(cursor.at, |from| from.max(cursor.at)));
+        }
+        let mut found = filter.conditions(space);
+        if let Some(Cursor { at, id }) = after {
+            found.and("(at, id) > (?, ?)", Some(at));
+            found.values.push(Value::from(id));
+        }
+        let limit = limit.clamp(1, PAGE_MAX);
+        self.read(move |connection| {
+            let sql = format!("{DELIVERY} WHERE {} ORDER BY at, id", found.sql);
+            page(connection, &sql, found.values, limit, delivery, Cursor::of)
+        })
+        .await
+    }
+
     /// A page of deliveries, at most 200.
     ///
     /// # Errors
@@ -266,10 +410,7 @@ impl Log {
         let limit = limit.clamp(1, PAGE_MAX);
         self.read(move |connection| {
             let sql = format!("{DELIVERY} WHERE {} ORDER BY at DESC, id DESC", found.sql);
-            page(connection, &sql, found.values, limit, delivery, |last| {
-                let (at, id) = (last.at, last.id.clone());
-                Cursor { at, id }
-            })
+            page(connection, &sql, found.values, limit, delivery, Cursor::of)
         })
         .await
     }
@@ -279,9 +420,24 @@ impl Log {
     /// # Errors
     /// SQLite refuses.
     pub async fn count(&self, space: &str, filter: DeliveryFilter) -> Result<u64, LogError> {
+        self.count_upto(space, filter, i64::MAX.unsigned_abs())
+            .await
+    }
+
+    /// The same, but no further than `max`.
+    ///
+    /// # Errors
+    /// SQLite refuses.
+    pub async fn count_upto(
+        &self,
+        space: &str,
+        filter: DeliveryFilter,
+        max: u64,
+    ) -> Result<u64, LogError> {
         let Where { sql, values } = filter.conditions(space);
         self.read(move |connection| {
-            let sql = format!("SELECT count(*) FROM deliveries WHERE {sql}");
+            let sql =
+                format!("SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE {sql} LIMIT {max})");
             Ok(connection.query_row(&sql, params_from_iter(values), |row| row.get(0))?)
         })
         .await
@@ -346,10 +502,7 @@ impl Log {
                 found.sql
             );
             page(connection, &sql, found.values, limit, event, |last| {
-                Cursor {
-                    at: i64::try_from(last.sequence).unwrap_or(i64::MAX),
-                    id: String::new(),
-                }
+                Cursor::of_sequence(last.sequence)
             })
         })
         .await

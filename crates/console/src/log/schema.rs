@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::LogError;
 
 /// A file with another version is deleted and built again.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE positions (stream TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID;
@@ -37,6 +37,13 @@ CREATE TABLE attempts (
   webhook TEXT NOT NULL, delivered INTEGER NOT NULL, total_us INTEGER NOT NULL,
   record BLOB NOT NULL);
 CREATE UNIQUE INDEX attempts_delivery ON attempts (delivery, number, at);
+CREATE TABLE letters (
+  sequence INTEGER PRIMARY KEY, space TEXT NOT NULL, webhook TEXT NOT NULL,
+  delivery TEXT NOT NULL, event TEXT NOT NULL, topic TEXT NOT NULL, at INTEGER NOT NULL,
+  attempts INTEGER NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL);
+CREATE INDEX letters_space ON letters (space, sequence);
+CREATE INDEX letters_webhook ON letters (space, webhook, sequence);
+CREATE INDEX letters_delivery ON letters (space, delivery, sequence);
 CREATE INDEX attempts_health ON attempts (space, webhook, at, delivered, total_us);
 ";
 

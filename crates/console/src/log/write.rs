@@ -9,7 +9,9 @@ use tidings_proto::v1;
 use super::{Log, LogError, Status};
 
 /// Of a response's body, this much is kept.
-const BODY_MAX: usize = 16 << 10;
+const BODY_MAX: usize = 64 << 10;
+/// What a delivery waits for that was sent again.
+const REDELIVERED: &str = "redelivered";
 /// Rows that are forgotten in one transaction.
 const FORGET: usize = 2_000;
 /// Pages given back to the file system at a time.
@@ -39,8 +41,8 @@ pub enum Entry {
     Event(EventEntry),
     /// Of ATTEMPTS.
     Attempt(Box<v1::Attempt>),
-    /// Of DEAD_LETTERS.
-    DeadLetter(Box<v1::DeadLetter>),
+    /// Of DEAD_LETTERS, with its place there.
+    DeadLetter(u64, Box<v1::DeadLetter>),
 }
 
 /// Messages of one stream, in its order.
@@ -84,9 +86,32 @@ impl Log {
     pub async fn clear(&self) -> Result<(), LogError> {
         self.write(|connection| {
             Ok(connection.execute_batch(
-                "BEGIN; DELETE FROM attempts; DELETE FROM deliveries; DELETE FROM events;
+                "BEGIN; DELETE FROM attempts; DELETE FROM letters; DELETE FROM deliveries; DELETE FROM events;
                  DELETE FROM positions; COMMIT;",
             )?)
+        })
+        .await
+    }
+
+    /// Notes that a delivery was sent again just now, before its next attempt tells so itself. Its
+    /// dead letters are gone.
+    ///
+    /// # Errors
+    /// SQLite refuses.
+    pub async fn note_redelivery(&self, space: &str, id: &str) -> Result<(), LogError> {
+        let (space, id) = (space.to_owned(), id.to_owned());
+        self.write(move |connection| {
+            let transaction = connection.transaction()?;
+            transaction.execute(
+                "DELETE FROM letters WHERE space = ?1 AND delivery = ?2",
+                [&space, &id],
+            )?;
+            transaction.execute(
+                "UPDATE deliveries SET status = ?3, reason = ?4 WHERE space = ?1 AND id = ?2",
+                params![space, id, Status::Retrying as i64, REDELIVERED],
+            )?;
+            transaction.commit()?;
+            Ok(())
         })
         .await
     }
@@ -142,6 +167,11 @@ fn forget(connection: &mut Connection, before: i64) -> rusqlite::Result<usize> {
            (SELECT sequence FROM events ORDER BY sequence LIMIT ?2) AND at < ?1",
         params![before, FORGET],
     )?;
+    transaction.execute(
+        "DELETE FROM letters WHERE sequence IN
+           (SELECT sequence FROM letters ORDER BY sequence LIMIT ?2) AND at < ?1",
+        params![before, FORGET],
+    )?;
     transaction.commit()?;
     Ok(deliveries.max(events))
 }
@@ -166,7 +196,9 @@ fn store(connection: &mut Connection, batch: &Batch) -> Result<bool, LogError> {
         match entry {
             Entry::Event(event) => store_event(&transaction, event)?,
             Entry::Attempt(attempt) => store_attempt(&transaction, attempt)?,
-            Entry::DeadLetter(letter) => store_dead_letter(&transaction, letter)?,
+            Entry::DeadLetter(sequence, letter) => {
+                store_dead_letter(&transaction, *sequence, letter)?;
+            }
         }
     }
     transaction.execute(
@@ -240,13 +272,33 @@ fn store_attempt(transaction: &Transaction<'_>, attempt: &v1::Attempt) -> rusqli
 
 fn store_dead_letter(
     transaction: &Transaction<'_>,
+    sequence: u64,
     letter: &v1::DeadLetter,
 ) -> rusqlite::Result<()> {
-    // Without a delivery it is an event or a message that nobody could read.
-    let Some(delivery) = &letter.delivery else {
-        return Ok(());
-    };
+    let delivery = letter.delivery.clone().unwrap_or_default();
     let event = v1::Event::decode(delivery.event.as_ref()).unwrap_or_default();
+    transaction
+        .prepare_cached(
+            "INSERT OR IGNORE INTO letters
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            sequence,
+            letter.space,
+            letter.webhook_id,
+            delivery.id,
+            delivery.event_id,
+            event.topic,
+            at(letter.at.as_ref()),
+            delivery.attempt.saturating_sub(1),
+            letter.last_outcome,
+            letter.reason,
+            letter.detail,
+        ])?;
+    // Without a delivery it is an event or a message that nobody could read.
+    if delivery.id.is_empty() {
+        return Ok(());
+    }
     let known = Known {
         space: &delivery.space,
         id: &delivery.id,

@@ -7,13 +7,29 @@ use tidings_core::webhook::{Definition, FieldError};
 use crate::{Error, Result};
 
 /// Fields that an answer has and nobody sets.
-pub const SERVER_FIELDS: [&str; 6] = ["id", "space", "state", "createdAt", "updatedAt", "version"];
+pub const SERVER_FIELDS: [&str; 7] = [
+    "id",
+    "space",
+    "state",
+    "createdAt",
+    "updatedAt",
+    "version",
+    "warnings",
+];
 
 /// A definition as JSON, not checked yet.
 #[derive(Debug, Clone, Default)]
 pub struct Draft(Map<String, Value>);
 
 impl Draft {
+    /// Begins with what is given and nothing else.
+    #[must_use]
+    pub fn from_fields(fields: Map<String, Value>) -> Self {
+        let mut draft = Self::default();
+        draft.merge(fields);
+        draft
+    }
+
     /// Begins with what is stored, secrets included.
     #[must_use]
     pub fn of(definition: &Definition) -> Self {
@@ -210,7 +226,8 @@ fn merge(target: &mut Value, patch: Value) {
 }
 
 /// Where it went wrong, as a JSON pointer.
-fn pointer(path: &serde_path_to_error::Path) -> String {
+#[must_use]
+pub fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let segment = |segment: &Segment| match segment {
         Segment::Seq { index } => format!("/{index}"),

@@ -1,0 +1,108 @@
+//! Deliveries: seen and sent again.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidings_core::id::DeliveryId;
+use tidings_core::name::Space;
+use tidings_manage::audit::Change;
+use tidings_manage::redeliver::Known;
+use tidings_manage::{Actor, Error, Result};
+use tokio::time::{Instant, sleep};
+
+use crate::App;
+use crate::log::{Delivery, Status};
+use crate::view::{AttemptView, DeliveryDetail, DeliveryView};
+
+/// How long an answer may wait for the log to read what happened just now.
+const CATCH_UP: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+impl App {
+    /// A delivery with every attempt.
+    ///
+    /// # Errors
+    /// It is not known, or something does not answer.
+    pub async fn delivery(&self, space: &Space, id: &DeliveryId) -> Result<DeliveryDetail> {
+        let found = self.log.delivery(space.as_str(), id.as_str()).await;
+        let found = found?;
+        let (delivery, attempts) = found.ok_or_else(|| Error::not_found("delivery", id))?;
+        let event = self.manage.event(space, delivery.event_sequence).await?;
+        let payload = event.map(|stored| {
+            let text = || String::from_utf8_lossy(&stored.event.payload).into_owned();
+            serde_json::from_slice(&stored.event.payload).unwrap_or_else(|_| Value::from(text()))
+        });
+        let attempts: Vec<AttemptView> = attempts.into_iter().map(AttemptView::from).collect();
+        let delivery = DeliveryView::from(delivery);
+        let is_waiting = delivery.status == crate::view::StatusView::Retrying;
+        let next = attempts.last().and_then(|last| last.next_attempt_at);
+        Ok(DeliveryDetail {
+            next_attempt_at: next.filter(|_| is_waiting),
+            delivery,
+            attempt_list: attempts,
+            payload,
+        })
+    }
+
+    /// Sends a delivery again, under the same id and with a whole round of attempts. Returns the
+    /// number of its next attempt.
+    ///
+    /// # Errors
+    /// It is not known, its webhook is deleted or disabled, its event is no longer kept, or
+    /// something does not answer.
+    pub async fn redeliver(&self, actor: &Actor, space: &Space, id: &DeliveryId) -> Result<u32> {
+        self.catch_up().await;
+        let found = self.log.delivery(space.as_str(), id.as_str()).await;
+        let found = found?;
+        let (delivery, _) = found.ok_or_else(|| Error::not_found("delivery", id))?;
+        let known = self.known(space, &delivery).await?;
+        let attempt = self.manage.redelivery().await?.send(&known).await?;
+        self.note_redelivery(space, &delivery).await?;
+        self.manage
+            .record(Change {
+                actor,
+                space: Some(space),
+                action: "delivery.redeliver",
+                target: id.as_str(),
+                old: json!({ "attempts": delivery.attempts, "reason": delivery.reason }),
+                new: json!({ "nextAttempt": attempt }),
+            })
+            .await;
+        Ok(attempt)
+    }
+
+    /// What sending a delivery again needs to know of it.
+    ///
+    /// # Errors
+    /// The log does not answer, or holds something that is no id.
+    pub(crate) async fn known(&self, space: &Space, delivery: &Delivery) -> Result<Known> {
+        let letters = self.log.letters_of(space.as_str(), &delivery.id).await;
+        let bad = |error: &dyn std::fmt::Display| {
+            Error::Unavailable(format!("the log holds a broken delivery: {error}"))
+        };
+        Ok(Known {
+            delivery: delivery.id.parse().map_err(|error| bad(&error))?,
+            space: space.clone(),
+            webhook: delivery.webhook.parse().map_err(|error| bad(&error))?,
+            environment: delivery.environment.parse().map_err(|error| bad(&error))?,
+            event: delivery.event.parse().map_err(|error| bad(&error))?,
+            event_sequence: delivery.event_sequence,
+            attempts: delivery.attempts,
+            letters: letters?,
+            is_waiting: delivery.status == Status::Retrying,
+        })
+    }
+
+    pub(crate) async fn note_redelivery(&self, space: &Space, delivery: &Delivery) -> Result<()> {
+        let noted = self.log.note_redelivery(space.as_str(), &delivery.id).await;
+        Ok(noted?)
+    }
+
+    /// Gives the log a moment to read what happened just now; nobody waits for it longer.
+    pub(crate) async fn catch_up(&self) {
+        let until = Instant::now() + CATCH_UP;
+        while self.log.lag().messages > 0 && Instant::now() < until {
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+}
