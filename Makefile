@@ -20,6 +20,7 @@ test: tools cargo lint ## Check everything: format, lints, docs, and all tests
 		echo 'cargo-nextest is not installed: running `cargo test`, which is slower'; \
 		cargo test --workspace; \
 	fi
+	@printf '\nWhat the kill tests came to:\n'; cat "$${CARGO_TARGET_DIR:-target}/kill-table.txt"
 
 lint: cargo ## Check format, clippy, documentation and licences
 	cargo fmt --all --check

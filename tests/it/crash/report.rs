@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use super::ledger::{Findings, Kill};
 
 const FILE: &str = "kill-table.txt";
+const TOGETHER: &str = "all of them";
+/// The width of the first column.
+const LABEL_WIDTH: usize = 22;
 const HEAD: &str = "scenario              kills  events  deliveries  lost  phantom  changed  \
                     duplicates  allowed  before kill  client repeats  seed";
 
@@ -33,11 +36,13 @@ impl Report {
         println!("{HEAD}\n{line}");
         let path = file();
         let old = std::fs::read_to_string(&path).unwrap_or_default();
-        let is_of_another = |other: &&str| *other != HEAD && !other.starts_with(&self.label());
+        let is_of_another = |other: &&str| {
+            *other != HEAD && !other.starts_with(&self.label()) && !other.starts_with(TOGETHER)
+        };
         let others = old.lines().filter(is_of_another);
         let mut lines: Vec<&str> = others.chain([line.as_str()]).collect();
         lines.sort_unstable();
-        let table = format!("{HEAD}\n{}\n", lines.join("\n"));
+        let table = format!("{HEAD}\n{}\n{}\n", lines.join("\n"), together(&lines));
         std::fs::write(&path, table).expect("the target folder can be written to");
     }
 
@@ -68,7 +73,7 @@ impl Report {
     }
 
     fn label(&self) -> String {
-        format!("{:<22}", self.scenario)
+        format!("{:<LABEL_WIDTH$}", self.scenario)
     }
 
     fn line(&self) -> String {
@@ -96,6 +101,31 @@ impl Report {
              {seed}"
         )
     }
+}
+
+/// What all scenarios that have run so far add up to.
+fn together(lines: &[&str]) -> String {
+    let mut sums = [0_u64; 8];
+    for line in lines {
+        let numbers = line.get(LABEL_WIDTH..).unwrap_or_default();
+        for (sum, number) in sums.iter_mut().zip(numbers.split_whitespace()) {
+            *sum += number.parse().unwrap_or(0);
+        }
+    }
+    let [
+        kills,
+        events,
+        deliveries,
+        lost,
+        phantom,
+        changed,
+        duplicates,
+        allowed,
+    ] = sums;
+    format!(
+        "{TOGETHER:<LABEL_WIDTH$}{kills:>5}  {events:>6}  {deliveries:>10}  {lost:>4}  \
+         {phantom:>7}  {changed:>7}  {duplicates:>10}  {allowed:>7}"
+    )
 }
 
 /// Beside the folder in which the test itself lies.
