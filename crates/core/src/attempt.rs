@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::dead_letter::Reason;
+use crate::transformation::RenderError;
+
 /// How an attempt came out, as far as what follows depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -18,6 +21,29 @@ pub enum Outcome {
         /// A stable word for the reason, such as `timeout` or `dns_error`.
         code: &'static str,
     },
+    /// The request could not be made of the event, and never can be: nothing was sent.
+    Unrenderable {
+        /// As what the delivery ends.
+        reason: Reason,
+        /// What is wrong, for people.
+        detail: String,
+    },
+}
+
+impl From<&RenderError> for Outcome {
+    fn from(error: &RenderError) -> Self {
+        Self::Unrenderable {
+            reason: match error {
+                RenderError::Oversized => Reason::Oversized,
+                RenderError::Payload
+                | RenderError::Text { .. }
+                | RenderError::Form { .. }
+                | RenderError::Url { .. }
+                | RenderError::Header { .. } => Reason::InvalidTransformation,
+            },
+            detail: error.to_string(),
+        }
+    }
 }
 
 impl Outcome {
@@ -54,6 +80,7 @@ impl Outcome {
             } => "http_5xx",
             Self::Answered { .. } => "http_other",
             Self::Failed { code } => code,
+            Self::Unrenderable { reason, .. } => reason.as_str(),
         }
     }
 
@@ -62,7 +89,7 @@ impl Outcome {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Answered { retry_after, .. } => *retry_after,
-            Self::Failed { .. } => None,
+            Self::Failed { .. } | Self::Unrenderable { .. } => None,
         }
     }
 }
@@ -72,6 +99,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Answered { status, .. } => write!(f, "{} ({status})", self.code()),
             Self::Failed { code } => f.write_str(code),
+            Self::Unrenderable { reason, detail } => write!(f, "{reason}: {detail}"),
         }
     }
 }

@@ -16,9 +16,10 @@ pub enum Reason {
     WebhookDisabled,
     /// The webhook was deleted while the delivery was under way.
     WebhookDeleted,
-    /// The body could not be rendered.
+    /// The request could not be rendered by the webhook's transformation.
     InvalidTransformation,
-    /// The delivery is larger than the stream takes.
+    /// The rendered body is longer than a request's may be, or the delivery is larger than the
+    /// stream takes.
     Oversized,
     /// What lay in the events stream is no event, or contradicts its subject.
     InvalidEvent,

@@ -15,7 +15,7 @@ mod judge;
 mod number;
 mod operand;
 mod parse;
-mod payload;
+pub(crate) mod payload;
 mod regexp;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -36,6 +36,9 @@ pub fn judge(
     if matches!(outcome, Outcome::Answered { status: 410, .. }) {
         return Verdict::Dead(Reason::Gone);
     }
+    if let Outcome::Unrenderable { reason, .. } = outcome {
+        return Verdict::Dead(*reason);
+    }
     let retry = progress.retries() + 1;
     if retry > plan.max_retries {
         return Verdict::Dead(Reason::Exhausted);
@@ -126,6 +129,15 @@ mod tests {
             judge_default(1, &answered(410)),
             Verdict::Dead(Reason::Gone)
         );
+    }
+
+    #[test]
+    fn what_cannot_be_rendered_is_not_tried_again() {
+        for reason in [Reason::InvalidTransformation, Reason::Oversized] {
+            let detail = String::new();
+            let outcome = Outcome::Unrenderable { reason, detail };
+            assert_eq!(judge_default(1, &outcome), Verdict::Dead(reason));
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! A webhook: which events, where to send them, and how (CONTRACT.md section 4).
 
 mod check;
+mod format;
 mod plan;
 mod secrets;
+mod signing;
 mod state;
 mod view;
 
@@ -10,7 +12,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use check::{FieldError, check};
+pub use format::{Format, FormatError};
 pub use plan::{DeliveryPlan, RateLimit};
+pub use signing::{Maker, Scheme, SchemeError, Signing, SigningSecret};
 pub use state::{EndpointState, Status};
 pub use view::view;
 
@@ -18,6 +22,7 @@ use crate::id::WebhookId;
 use crate::name::Space;
 use crate::secret::Secret;
 use crate::topic::TopicPattern;
+use crate::transformation::Transformation;
 
 /// The version of the form in which webhooks lie in their bucket.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -76,7 +81,7 @@ pub struct Definition {
     pub format: Format,
     /// Method, content type and body template, in Contentful's syntax.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transformation: Option<serde_json::Value>,
+    pub transformation: Option<Transformation>,
     /// How requests are signed.
     #[serde(default)]
     pub signing: Signing,
@@ -114,66 +119,6 @@ pub struct BasicAuth {
     /// The password, write-only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
-}
-
-/// The shape of what the receiver sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// Standard Webhooks 1.0.0: `{"type", "timestamp", "data"}`.
-    #[default]
-    Standard,
-}
-
-/// How requests are signed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Signing {
-    /// The schemes that sign, each with every secret that is valid.
-    #[serde(default = "standard_v1")]
-    pub schemes: Vec<Scheme>,
-    /// The secrets, newest first.
-    #[serde(default)]
-    pub secrets: Vec<SigningSecret>,
-}
-
-impl Default for Signing {
-    fn default() -> Self {
-        Self {
-            schemes: standard_v1(),
-            secrets: Vec::new(),
-        }
-    }
-}
-
-/// A way of signing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scheme {
-    /// Standard Webhooks, HMAC-SHA256.
-    StandardV1,
-}
-
-/// A signing secret with its time of validity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SigningSecret {
-    /// By which it is named when it is rotated or removed; given when it is stored.
-    #[serde(default)]
-    pub id: String,
-    /// The key, write-only.
-    pub key: Secret,
-    /// When it stops signing; `null` for never.
-    #[serde(default)]
-    pub expires_at: Option<Timestamp>,
-}
-
-impl SigningSecret {
-    /// Whether it signs at `now`.
-    #[must_use]
-    pub fn is_valid(&self, now: Timestamp) -> bool {
-        self.expires_at.is_none_or(|end| now < end)
-    }
 }
 
 /// A stored webhook that cannot be used.
@@ -238,10 +183,6 @@ impl Webhook {
 
 fn yes() -> bool {
     true
-}
-
-fn standard_v1() -> Vec<Scheme> {
-    vec![Scheme::StandardV1]
 }
 
 #[cfg(test)]

@@ -8,13 +8,14 @@ mod store;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tidings_core::endpoint_url::{EndpointUrl, UrlPolicy};
+use tidings_core::endpoint_url::UrlPolicy;
 use tidings_core::id::WebhookId;
 use tidings_core::name::Space;
-use tidings_core::secret::Secret;
-use tidings_core::signature::secret_from_bytes;
+use tidings_core::signature::ENTROPY_BYTES;
+use tidings_core::transformation::Address;
 use tidings_core::webhook::{
-    Definition, EndpointState, FieldError, SCHEMA_VERSION, SigningSecret, Webhook, check, view,
+    Definition, EndpointState, FieldError, Maker, SCHEMA_VERSION, SigningSecret, Webhook, check,
+    view,
 };
 use tidings_service::clock;
 
@@ -55,22 +56,23 @@ impl Kept {
 pub struct Saved {
     /// As it is kept.
     pub kept: Kept,
-    /// The signing secret that was made for it: shown now and never again.
-    pub made: Option<SigningSecret>,
+    /// The signing secrets that were made for it: shown now and never again.
+    pub made: Vec<SigningSecret>,
     /// What could not be found out about its endpoint, for people.
     pub warnings: Vec<String>,
 }
 
 impl Saved {
-    /// The webhook as the answer to its creation shows it: with the signing secret that was made.
+    /// The webhook as the answer to its creation shows it: with the signing secrets that were made.
     #[must_use]
     pub fn view(&self) -> Value {
         let mut shown = self.kept.view();
         let secrets = shown
             .pointer_mut("/signing/secrets")
             .and_then(Value::as_array_mut);
-        for (secret, made) in secrets.into_iter().flatten().zip(&self.made) {
-            if secret["id"] == made.id.as_str() {
+        for secret in secrets.into_iter().flatten() {
+            let mut made = self.made.iter();
+            if let Some(made) = made.find(|made| secret["id"] == made.id.as_str()) {
                 secret["key"] = Value::from(made.key.expose());
             }
         }
@@ -92,7 +94,7 @@ pub struct Target<'a> {
 }
 
 impl Manage {
-    /// Creates a webhook, with a signing secret unless one is given.
+    /// Creates a webhook, with a signing secret for each scheme unless one is given.
     ///
     /// # Errors
     /// A field cannot be used, the endpoint must not be called, or the broker does not answer.
@@ -168,7 +170,7 @@ impl Manage {
         let old = self.expect(target).await?;
         let mut definition = draft(&old.webhook.definition)?.finish()?;
         let now = clock::now();
-        let made = complete_signing(&mut definition, now);
+        let made = follow_signing(&mut definition, &old.webhook.definition, now);
         self.refuse_faults(&definition, &reach.policy, Some(&old.webhook))
             .await?;
         let warnings = match definition.url == old.webhook.definition.url {
@@ -324,30 +326,43 @@ impl Manage {
 }
 
 async fn check_reach(definition: &Definition, reach: &Reach) -> Result<Vec<String>> {
-    let url = EndpointUrl::parse(&definition.url, &reach.policy)
+    let address = Address::parse(&definition.url, &reach.policy)
         .map_err(|error| Error::field("/url", error.code(), error.to_string()))?;
-    Ok(reach::check(&url, reach).await?.into_iter().collect())
+    Ok(reach::check(&address, reach).await?.into_iter().collect())
 }
 
-/// Names the secrets that were given, and makes one if there is none. Returns the one it made.
-fn complete_signing(definition: &mut Definition, now: Timestamp) -> Option<SigningSecret> {
-    let secrets = &mut definition.signing.secrets;
-    for secret in secrets.iter_mut().filter(|secret| secret.id.is_empty()) {
-        secret.id = format!("sec_{}", new_ulid(now));
-    }
-    if !secrets.is_empty() {
-        return None;
-    }
-    let made = signing_secret(None, now);
-    secrets.push(made.clone());
-    Some(made)
+/// Names the secrets that were given, and makes those that are missing. Returns what it made.
+fn complete_signing(definition: &mut Definition, now: Timestamp) -> Vec<SigningSecret> {
+    let format = definition.format;
+    definition.signing.complete(format, &mut SecretMaker(now))
 }
 
-/// A signing secret: the one that was given, or a new one.
-fn signing_secret(key: Option<Secret>, now: Timestamp) -> SigningSecret {
-    SigningSecret {
-        id: format!("sec_{}", new_ulid(now)),
-        key: key.unwrap_or_else(|| secret_from_bytes(&rand::random())),
-        expires_at: None,
+/// The same for a definition that was changed: one that has other schemes and no other secrets
+/// gets the secrets that these need.
+fn follow_signing(
+    definition: &mut Definition,
+    old: &Definition,
+    now: Timestamp,
+) -> Vec<SigningSecret> {
+    let made = complete_signing(definition, now);
+    let signing = &mut definition.signing;
+    let schemes = old.signing.effective_schemes(old.format);
+    match signing.secrets == old.signing.secrets && signing.schemes != schemes {
+        true => signing.follow(&mut SecretMaker(now)),
+        false => made,
+    }
+}
+
+/// Ids and randomness of new secrets.
+#[derive(Debug)]
+struct SecretMaker(Timestamp);
+
+impl Maker for SecretMaker {
+    fn id(&mut self) -> String {
+        format!("sec_{}", new_ulid(self.0))
+    }
+
+    fn entropy(&mut self) -> [u8; ENTROPY_BYTES] {
+        rand::random()
     }
 }

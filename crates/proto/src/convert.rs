@@ -14,6 +14,9 @@ use crate::v1;
 /// The version of the wire schema that this build writes, and the newest it reads.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// The code of the error of an event that a newer version wrote.
+pub const NEWER_SCHEMA: &str = "newer_schema";
+
 /// Why a wire message is no delivery.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
@@ -51,7 +54,7 @@ pub fn event_from_wire(
             "it is {}, this version knows {SCHEMA_VERSION}; upgrade Tidings and publish it again",
             wire.schema_version
         );
-        return Err(EventError::new("newer_schema", "/schemaVersion", detail));
+        return Err(EventError::new(NEWER_SCHEMA, "/schemaVersion", detail));
     }
     let id = match wire.id.is_empty() {
         true => fallback_id(),

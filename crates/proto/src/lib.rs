@@ -10,6 +10,7 @@ pub mod v1 {
 }
 
 pub use convert::{
-    SCHEMA_VERSION, WireError, delivery_from_wire, delivery_to_wire, event_from_wire, event_to_wire,
+    NEWER_SCHEMA, SCHEMA_VERSION, WireError, delivery_from_wire, delivery_to_wire, event_from_wire,
+    event_to_wire,
 };
 pub use time::{timestamp_from_wire, timestamp_to_wire};

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tidings_core::attempt::Outcome;
 use tidings_core::format::{Content, Rendered};
 use tidings_core::retry_after;
+use tidings_core::transformation::RenderError;
 use tidings_egress::{EgressClient, Exchange, Failure, OutgoingRequest};
 use tidings_nats::trace_context::{TRACEPARENT, TRACESTATE, TraceContext};
 use tidings_service::clock;
@@ -37,6 +38,8 @@ pub struct Attempt {
 pub struct Request {
     /// The method.
     pub method: http::Method,
+    /// The URL as it was rendered.
+    pub url: String,
     /// All headers but those of the connection.
     pub headers: HeaderMap,
     /// How long the body is.
@@ -60,18 +63,22 @@ pub async fn attempt(client: &EgressClient, webhook: &Entry, opened: &Opened) ->
         Ok(target) => target,
         Err(unusable) => return not_sent(started_at, unusable),
     };
-    let rendered = render(target, opened, started_at);
+    let rendered = match render(target, opened, started_at) {
+        Ok(rendered) => rendered,
+        Err(error) => return not_rendered(started_at, &error),
+    };
     let request = Request {
         method: rendered.method.clone(),
+        url: rendered.url.as_str().to_owned(),
         headers: rendered.headers.clone(),
         body_bytes: rendered.body.len(),
     };
     let outgoing = OutgoingRequest {
         method: rendered.method,
-        url: target.url.clone(),
+        url: rendered.url.uri().clone(),
         headers: rendered.headers,
         body: rendered.body,
-        content_length: true,
+        content_length: rendered.content_length,
     };
     let exchange = client.exchange(outgoing, webhook.plan.timeout).await;
     let failure = exchange.result.as_ref().err();
@@ -98,18 +105,29 @@ fn not_sent(started_at: Timestamp, unusable: &Unusable) -> Attempt {
     }
 }
 
-fn render(target: &Target, opened: &Opened, now: Timestamp) -> Rendered {
+/// The event cannot be made a request of, and nobody is to blame for it but the webhook.
+fn not_rendered(started_at: Timestamp, error: &RenderError) -> Attempt {
+    Attempt {
+        started_at,
+        outcome: Outcome::from(error),
+        error: error.to_string(),
+        is_our_fault: false,
+        request: None,
+        exchange: None,
+    }
+}
+
+fn render(target: &Target, opened: &Opened, now: Timestamp) -> Result<Rendered, RenderError> {
     let content = Content {
         delivery: &opened.delivery.id,
-        topic: &opened.topic,
-        occurred_at: opened.occurred_at,
-        payload: &opened.payload,
+        attempt: opened.delivery.progress.attempt,
+        event: &opened.event,
     };
-    let mut rendered = target.template.render(content, now);
+    let mut rendered = target.template.render(content, now)?;
     if let Some(trace) = &opened.trace {
         write_trace(trace, &mut rendered.headers);
     }
-    rendered
+    Ok(rendered)
 }
 
 fn write_trace(trace: &TraceContext, headers: &mut HeaderMap) {

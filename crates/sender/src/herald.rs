@@ -94,7 +94,7 @@ impl Herald {
             "delivery": {
                 "id": delivery.id,
                 "eventId": delivery.event_id,
-                "topic": opened.topic.as_str(),
+                "topic": opened.event.topic.as_str(),
                 "attempts": attempts,
             },
             "webhook": webhook_facts(webhook, delivery),
@@ -129,7 +129,7 @@ impl Herald {
         (action, event_id): (&str, String),
         payload: Value,
     ) {
-        if is_operational(&opened.topic) {
+        if is_operational(&opened.event.topic) {
             return;
         }
         let topic = Topic::try_from(format!("{kind}.{action}")).expect("both are plain words");

@@ -1,26 +1,20 @@
 //! A message becomes a delivery with its event, or says why it is none.
 
-use bytes::Bytes;
-use jiff::Timestamp;
 use prost::{DecodeError, Message as _};
 use tidings_core::delivery::Delivery;
-use tidings_core::topic::{Topic, TopicError};
+use tidings_core::event::{Event, EventError};
 use tidings_nats::trace_context::TraceContext;
-use tidings_proto::{WireError, delivery_from_wire, timestamp_from_wire, v1};
+use tidings_proto::{NEWER_SCHEMA, WireError, delivery_from_wire, event_from_wire, v1};
 
 use crate::hand::Taken;
 
-/// A delivery, and of its event what a request is made of.
+/// A delivery with its event, of which its request is made.
 #[derive(Debug)]
 pub struct Opened {
     /// The delivery.
     pub delivery: Delivery,
-    /// What happened.
-    pub topic: Topic,
-    /// When it happened.
-    pub occurred_at: Timestamp,
-    /// JSON text, a slice of the message.
-    pub payload: Bytes,
+    /// What happened. Its payload is a slice of the message.
+    pub event: Event,
     /// The trace it belongs to.
     pub trace: Option<TraceContext>,
 }
@@ -37,16 +31,20 @@ pub enum OpenError {
     /// Its event is not of the wire form.
     #[error("its event cannot be read: {0}")]
     Event(DecodeError),
-    /// Its event's topic is none.
-    #[error("its event's topic is unusable: {0}")]
-    Topic(#[from] TopicError),
+    /// Its event breaks a rule.
+    #[error("its event's `{pointer}` is unusable: {0}", pointer = .0.pointer)]
+    Field(EventError),
 }
 
 impl OpenError {
     /// Whether a newer version of this service could read it.
     #[must_use]
     pub fn is_newer(&self) -> bool {
-        matches!(self, Self::Wire(WireError::Newer { .. }))
+        match self {
+            Self::Wire(WireError::Newer { .. }) => true,
+            Self::Field(error) => error.code == NEWER_SCHEMA,
+            Self::Form(_) | Self::Wire(_) | Self::Event(_) => false,
+        }
     }
 }
 
@@ -58,11 +56,10 @@ pub fn open(taken: &Taken) -> Result<Opened, OpenError> {
     let wire = v1::Delivery::decode(taken.payload.clone())?;
     let delivery = delivery_from_wire(wire)?;
     let event = v1::Event::decode(delivery.event.clone()).map_err(OpenError::Event)?;
-    let occurred_at = event.occurred_at.as_ref().and_then(timestamp_from_wire);
+    let id = || delivery.event_id.clone();
+    let event = event_from_wire(event, id, delivery.created_at).map_err(OpenError::Field)?;
     Ok(Opened {
-        topic: Topic::try_from(event.topic)?,
-        occurred_at: occurred_at.unwrap_or(delivery.created_at),
-        payload: event.payload,
+        event,
         trace: TraceContext::from_headers(taken.headers.as_ref()),
         delivery,
     })

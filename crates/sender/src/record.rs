@@ -22,7 +22,6 @@ use crate::attempt::{Attempt, Request};
 use crate::metrics::Metrics;
 use crate::open::Opened;
 use crate::settle::Step;
-use crate::webhooks::{Entry, Target};
 use mask::Mask;
 
 /// Longer than the three tries of a publisher.
@@ -52,10 +51,10 @@ impl Recorder {
     }
 
     /// Stores the record of an attempt, or gives up after a few tries.
-    pub async fn record(&self, webhook: &Entry, opened: &Opened, attempt: &Attempt, step: &Step) {
+    pub async fn record(&self, opened: &Opened, attempt: &Attempt, step: &Step) {
         let record = v1::Attempt {
             sender: self.sender.clone(),
-            ..record(webhook.target.as_ref().as_ref().ok(), opened, attempt, step)
+            ..record(opened, attempt, step)
         };
         let delivery = &opened.delivery;
         let started_us = attempt.started_at.as_microsecond();
@@ -96,12 +95,9 @@ impl Recorder {
     }
 }
 
-fn record(target: Option<&Target>, opened: &Opened, attempt: &Attempt, step: &Step) -> v1::Attempt {
+fn record(opened: &Opened, attempt: &Attempt, step: &Step) -> v1::Attempt {
     let delivery = &opened.delivery;
     let exchange = attempt.exchange.as_ref();
-    let url = target
-        .map(|target| target.url_text.clone())
-        .unwrap_or_default();
     let remote = exchange.and_then(|exchange| exchange.remote_addr);
     let version = exchange.and_then(|exchange| exchange.http_version);
     let request = attempt.request.as_ref();
@@ -113,12 +109,12 @@ fn record(target: Option<&Target>, opened: &Opened, attempt: &Attempt, step: &St
         environment: delivery.environment.to_string(),
         event_id: delivery.event_id.to_string(),
         event_sequence: delivery.event_sequence,
-        topic: opened.topic.to_string(),
+        topic: opened.event.topic.to_string(),
         number: delivery.progress.attempt,
         started_at: Some(timestamp_to_wire(attempt.started_at)),
         outcome: attempt.outcome.code().to_owned(),
         error: attempt.error.clone(),
-        request: request.map(|request| sent(request, url)),
+        request: request.map(sent),
         response: exchange.and_then(|exchange| answered(exchange, &mask)),
         timings: exchange.map(|exchange| timings(&exchange.timings)),
         remote_address: remote
@@ -146,10 +142,10 @@ fn verdict(step: &Step) -> &'static str {
     }
 }
 
-fn sent(request: &Request, url: String) -> v1::Request {
+fn sent(request: &Request) -> v1::Request {
     v1::Request {
         method: request.method.to_string(),
-        url,
+        url: request.url.clone(),
         headers: headers::sent(&request.headers),
         body_bytes: request.body_bytes as u64,
     }

@@ -108,7 +108,7 @@ impl Sender {
         self.settler.herald.tell_news(&webhook, &opened).await;
         let step = next_step(&webhook, &opened.delivery, &attempt);
         log::attempt(&opened, &attempt, &step);
-        let record = self.recorder.record(&webhook, &opened, &attempt, &step);
+        let record = self.recorder.record(&opened, &attempt, &step);
         let mut permit = Some(permit);
         let attempted = Some(Attempted {
             outcome: &attempt.outcome,
@@ -208,9 +208,10 @@ fn rank(taken: &Taken, delivery: &Delivery) -> Rank {
     }
 }
 
-/// What an attempt tells about its endpoint; nothing if it failed through our own fault.
+/// What an attempt tells about its endpoint; nothing if it failed through our own fault, or if
+/// nothing was sent because nothing could be rendered.
 fn signal(attempt: &Attempt) -> Option<Signal> {
-    if attempt.is_our_fault {
+    if attempt.is_our_fault || matches!(attempt.outcome, Outcome::Unrenderable { .. }) {
         return None;
     }
     Some(match attempt.outcome {

@@ -7,7 +7,7 @@ mod find;
 mod locked;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_nats::jetstream::kv::Store;
 use tidings_core::endpoint_url::UrlPolicy;
@@ -29,7 +29,7 @@ use locked::Locked;
 /// All webhooks.
 #[derive(Debug)]
 pub struct Webhooks {
-    policy: UrlPolicy,
+    policy: Arc<UrlPolicy>,
     keys: KeyRing,
     locked: Locked,
     bucket: Store,
@@ -45,7 +45,7 @@ impl Webhooks {
     #[must_use]
     pub fn new(policy: UrlPolicy, keys: KeyRing, bucket: Store, health: Health) -> Self {
         Self {
-            policy,
+            policy: Arc::new(policy),
             keys,
             locked: Locked::new(health),
             bucket,

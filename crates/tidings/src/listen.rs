@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use http::StatusCode;
 use tidings_core::duration;
 use tidings_core::secret::Secret;
-use tidings_core::signature::SigningKey;
+use tidings_core::signature::VerifyingKey;
 use tidings_service::admin;
 use tidings_service::lifecycle::Lifecycle;
 use tokio::sync::mpsc;
@@ -35,7 +35,8 @@ pub(crate) struct ListenArgs {
         default_value = "127.0.0.1:9000"
     )]
     listen: SocketAddr,
-    /// Signing secret (`whsec_…`) to verify signatures with; several with commas between them.
+    /// Secret to verify signatures with: whsec_…, an ed25519 key (whpk_… or whsk_…), or
+    /// Contentful's 64 characters; several with commas between them.
     #[arg(long = "secret", env = "TIDINGS_SECRET", value_name = "SECRET", value_delimiter = ',',
           value_parser = secret, hide_env_values = true)]
     secrets: Vec<Secret>,
@@ -117,8 +118,8 @@ pub(crate) fn print(text: &str) -> io::Result<bool> {
     }
 }
 
-fn signing_keys(secrets: &[Secret]) -> anyhow::Result<Vec<SigningKey>> {
-    let keys = secrets.iter().map(SigningKey::parse);
+fn signing_keys(secrets: &[Secret]) -> anyhow::Result<Vec<VerifyingKey>> {
+    let keys = secrets.iter().map(VerifyingKey::parse);
     keys.collect::<Result<_, _>>()
         .context("--secret cannot be used")
 }

@@ -173,7 +173,8 @@ async fn create(
     if let Some(file) = args.definition.read_file(&args.space).await? {
         draft.merge(file.into_fields());
     }
-    args.definition.apply(&mut draft)?;
+    let transformation = args.definition.read_transformation().await?;
+    args.definition.apply(&mut draft, transformation)?;
     let reach = args.reach.reach()?;
     let created = manage.create_webhook(actor, &args.space, draft, &reach);
     let saved = created.await.map_err(with_options)?;
@@ -199,7 +200,8 @@ async fn update(
     if let Some(file) = args.definition.read_file(space).await? {
         draft.merge(file.of_version(id, version)?.into_fields());
     }
-    args.definition.apply(&mut draft)?;
+    let transformation = args.definition.read_transformation().await?;
+    args.definition.apply(&mut draft, transformation)?;
     args.change.apply(&mut draft);
     let reach = args.reach.reach()?;
     let target = manage::Target {
@@ -243,15 +245,17 @@ fn answer(kept: &Kept, output: Output) -> anyhow::Result<()> {
     output.answer(&document, show::fields(&document))
 }
 
-/// The same, with the signing secret that was made, if one was.
+/// The same, with the signing secrets that were made, if any were.
 fn answer_saved(saved: &Saved, output: Output) -> anyhow::Result<()> {
     for warning in &saved.warnings {
         note(format_args!("warning: {warning}"));
     }
     let document = saved.view();
     let mut text = show::fields(&document);
-    if let Some(made) = &saved.made {
+    for made in &saved.made {
         text.add("signing secret", made.key.expose());
+    }
+    if !saved.made.is_empty() {
         note("The signing secret is shown only now; the receiver verifies signatures with it.");
     }
     output.answer(&document, text)

@@ -45,7 +45,10 @@ impl Listening {
             .header("content-type", "application/json")
             .header("webhook-id", id)
             .header("webhook-timestamp", now)
-            .header("webhook-signature", key.sign(id, now, body.as_bytes()))
+            .header(
+                "webhook-signature",
+                key.sign(id, now, body.as_bytes()).unwrap(),
+            )
             .body(Full::new(Bytes::from(body.to_owned())))
             .unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();

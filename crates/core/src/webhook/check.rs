@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Definition, Scheme};
-use crate::endpoint_url::{EndpointUrl, UrlPolicy};
+use super::{Definition, Scheme, SigningSecret};
+use crate::endpoint_url::UrlPolicy;
 use crate::filter;
 use crate::header;
 use crate::signature::SigningKey;
+use crate::transformation::{self, Address, Text};
 
 const NAME_CHARS_MAX: usize = 256;
 const DESCRIPTION_CHARS_MAX: usize = 4_096;
@@ -59,7 +60,7 @@ fn fault(
 }
 
 fn check_url(definition: &Definition, policy: &UrlPolicy, errors: &mut Vec<FieldError>) {
-    if let Err(error) = EndpointUrl::parse(&definition.url, policy) {
+    if let Err(error) = Address::parse(&definition.url, policy) {
         fault(errors, "/url", error.code(), error.to_string());
     }
 }
@@ -118,10 +119,7 @@ fn check_choice(definition: &Definition, errors: &mut Vec<FieldError>) {
         );
     }
     errors.extend(filter::check(&definition.filters));
-    if definition.transformation.is_some() {
-        let detail = "transformations are not available in this version; leave it out";
-        fault(errors, "/transformation", "unsupported", detail);
-    }
+    errors.extend(transformation::check(definition));
 }
 
 fn check_headers(definition: &Definition, errors: &mut Vec<FieldError>) {
@@ -144,13 +142,15 @@ fn check_headers(definition: &Definition, errors: &mut Vec<FieldError>) {
             pairs.push((item.key.as_str(), &filler[..length]));
             continue;
         }
-        if let Err(error) = header::check_header(&item.key, value.expose()) {
-            fault(
-                errors,
-                &format!("/headers/{index}"),
-                error.code(),
-                error.to_string(),
-            );
+        let place = format!("/headers/{index}");
+        match Text::parse(value.expose()) {
+            // What pointers find is checked when it is known.
+            Ok(text) => {
+                if let Err(error) = header::check_header(&item.key, &text.filled("x")) {
+                    fault(errors, &place, error.code(), error.to_string());
+                }
+            }
+            Err(error) => fault(errors, &place, "bad_pointer", error.to_string()),
         }
         pairs.push((item.key.as_str(), value.expose()));
     }
@@ -186,22 +186,47 @@ fn check_signing(definition: &Definition, errors: &mut Vec<FieldError>) {
             format!("the limit is {SECRETS_MAX}"),
         );
     }
-    if !signing.schemes.contains(&Scheme::StandardV1) {
-        let detail = "name at least one scheme: `standard-v1`";
-        fault(errors, "/signing/schemes", "missing", detail);
-    }
     for (index, secret) in signing.secrets.iter().enumerate() {
-        if secret.key.sealed().is_some() {
-            continue;
+        check_secret(secret, index, &signing.schemes, errors);
+    }
+    for (index, scheme) in signing.schemes.iter().enumerate() {
+        let place = format!("/signing/schemes/{index}");
+        if signing.schemes[..index].contains(scheme) {
+            fault(errors, &place, "duplicate", "it is there twice");
         }
-        if let Err(error) = SigningKey::parse(&secret.key) {
-            fault(
-                errors,
-                &format!("/signing/secrets/{index}/key"),
-                "bad_secret",
-                error.to_string(),
-            );
+        // Where there is no secret yet, one is made for each scheme.
+        let has_key = signing.secrets.iter().any(|secret| secret.fits(*scheme));
+        if !signing.secrets.is_empty() && !has_key {
+            let detail = format!("no secret is for it: {}", key_of(*scheme));
+            fault(errors, &place, "key_missing", detail);
         }
+    }
+}
+
+fn check_secret(
+    secret: &SigningSecret,
+    index: usize,
+    schemes: &[Scheme],
+    errors: &mut Vec<FieldError>,
+) {
+    let place = format!("/signing/secrets/{index}/key");
+    if secret.key.sealed().is_none()
+        && let Err(error) = SigningKey::parse(&secret.key)
+    {
+        return fault(errors, &place, "bad_secret", error.to_string());
+    }
+    if !schemes.is_empty() && !schemes.iter().any(|scheme| secret.fits(*scheme)) {
+        let wanted: Vec<&str> = schemes.iter().map(|scheme| key_of(*scheme)).collect();
+        let detail = format!("it is for none of the schemes: {}", wanted.join("; "));
+        fault(errors, &place, "key_unfit", detail);
+    }
+}
+
+fn key_of(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::StandardV1 => "standard-v1 takes `whsec_` and base64 of 24 to 64 bytes",
+        Scheme::StandardV1a => "standard-v1a takes an ed25519 key, `whsk_` and base64",
+        Scheme::ContentfulV1 => "contentful-v1 takes 64 characters of A-Za-z0-9+/=_-",
     }
 }
 

@@ -28,7 +28,11 @@ pub fn view(webhook: &Webhook, recorded: Option<&EndpointState>) -> Value {
         "filters": definition.filters,
         "headers": headers,
         "format": definition.format,
-        "signing": { "schemes": definition.signing.schemes, "secrets": secrets },
+        "signing": {
+            "schemes": definition.signing.effective_schemes(definition.format),
+            "secrets": secrets,
+            "standardHeaders": definition.signing.standard_headers,
+        },
         "delivery": definition.delivery,
         "state": { "status": state.status, "reason": state.reason, "until": state.until },
         "createdAt": webhook.created_at,
@@ -39,7 +43,7 @@ pub fn view(webhook: &Webhook, recorded: Option<&EndpointState>) -> Value {
         shown["basicAuth"] = json!({ "username": auth.username });
     }
     if let Some(transformation) = &definition.transformation {
-        shown["transformation"] = transformation.clone();
+        shown["transformation"] = json!(transformation);
     }
     shown
 }
@@ -54,5 +58,16 @@ fn header(header: &super::Header) -> Value {
 }
 
 fn signing_secret(secret: &SigningSecret) -> Value {
-    json!({ "id": secret.id, "hint": secret.key.hint(), "expiresAt": secret.expires_at })
+    let mut shown = json!({
+        "id": secret.id,
+        "hint": secret.key.hint(),
+        "expiresAt": secret.expires_at,
+    });
+    if !secret.schemes.is_empty() {
+        shown["schemes"] = json!(secret.schemes);
+    }
+    if let Some(public_key) = &secret.public_key {
+        shown["publicKey"] = json!(public_key);
+    }
+    shown
 }

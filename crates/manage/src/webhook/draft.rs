@@ -183,10 +183,18 @@ impl Draft {
             return;
         };
         for secret in secrets.iter_mut().filter_map(Value::as_object_mut) {
-            secret.remove("hint");
+            for shown in ["hint", "schemes", "publicKey"] {
+                secret.remove(shown);
+            }
             let same = old.iter().find(|old| old.get("id") == secret.get("id"));
-            if let (None, Some(key)) = (secret.get("key"), same.and_then(|same| same.get("key"))) {
-                secret.insert(String::from("key"), key.clone());
+            if secret.contains_key("key") {
+                continue;
+            }
+            // What a sealed key can sign is known of the old one only.
+            for field in ["key", "schemes", "publicKey"] {
+                if let Some(value) = same.and_then(|same| same.get(field)) {
+                    secret.insert(field.to_owned(), value.clone());
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use http::header::{LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 use tidings_core::endpoint_url::{EndpointUrl, Host, UrlPolicy, check_resolved};
 use tidings_core::format::USER_AGENT_VALUE;
+use tidings_core::transformation::Address;
 use tidings_egress::{EgressClient, Failure, OutgoingRequest, Response};
 use tidings_sender::args::EgressArgs;
 
@@ -75,7 +76,8 @@ impl Reach {
 
 /// Refuses an endpoint that must not be called. Returns what could not be found out, as a warning:
 /// an endpoint that is not up yet may be configured all the same.
-pub(super) async fn check(url: &EndpointUrl, reach: &Reach) -> Result<Option<String>> {
+pub(super) async fn check(address: &Address, reach: &Reach) -> Result<Option<String>> {
+    let url = address.sample();
     let mut warning = None;
     if let Host::Name(name) = url.host() {
         match resolve(name, url.port()).await {
@@ -84,9 +86,10 @@ pub(super) async fn check(url: &EndpointUrl, reach: &Reach) -> Result<Option<Str
             Err(error) => warning = Some(format!("the name {name} does not resolve now: {error}")),
         }
     }
-    match &reach.client {
-        None => Ok(warning),
-        Some(client) => probe(url, client).await,
+    // Of a URL that is rendered for each event, none is known yet.
+    match (&reach.client, address) {
+        (None, _) | (Some(_), Address::Template { .. }) => Ok(warning),
+        (Some(client), Address::Fixed(url)) => probe(url, client).await,
     }
 }
 

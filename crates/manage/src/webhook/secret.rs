@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tidings_core::endpoint_url::UrlPolicy;
 use tidings_core::secret::Secret;
-use tidings_core::webhook::{Signing, SigningSecret};
+use tidings_core::webhook::{Maker as _, SigningSecret};
 use tidings_service::clock;
 
-use super::{Kept, Saved, Target, signing_secret};
+use super::{Kept, Saved, SecretMaker, Target};
 use crate::{Error, Manage, Result};
 
 impl Manage {
-    /// Adds a signing secret: `key`, or a new one. The old ones go on signing for `grace`.
+    /// Adds a signing secret: `key`, or a new one for each scheme. The old ones for the same
+    /// schemes go on signing for `grace`.
     ///
     /// # Errors
     /// The webhook is not there or was changed meanwhile, the key cannot be used, or the broker
@@ -29,10 +29,18 @@ impl Manage {
             let detail = "it reaches beyond all calendars; give less";
             Error::field("/grace", "bad_value", detail)
         })?;
-        let is_made = key.is_none();
-        let added = signing_secret(key, now);
         let mut definition = old.webhook.definition.clone();
-        exchange(&mut definition.signing, added.clone(), now, end);
+        let signing = &mut definition.signing;
+        signing.schemes = signing.effective_schemes(definition.format);
+        let mut maker = SecretMaker(now);
+        let made = match key {
+            None => signing.rotate(&mut maker, now, end),
+            Some(key) => {
+                let added = SigningSecret::new(maker.id(), key);
+                signing.exchange(vec![added], now, end);
+                Vec::new()
+            }
+        };
         let policy = UrlPolicy::default();
         let faults = self
             .faults(&definition, &policy, Some(&old.webhook))
@@ -51,7 +59,7 @@ impl Manage {
             .await?;
         Ok(Saved {
             kept,
-            made: is_made.then_some(added),
+            made,
             warnings: Vec::new(),
         })
     }
@@ -71,7 +79,12 @@ impl Manage {
             return Err(Error::not_found("signing secret", secret));
         }
         // Of those that end soon, one would leave the webhook unsigned.
-        if !secrets.iter().any(|own| own.expires_at.is_none()) {
+        let lasting = |own: &&SigningSecret| own.expires_at.is_none();
+        let signing = &definition.signing;
+        let lasting: Vec<&SigningSecret> = signing.secrets.iter().filter(lasting).collect();
+        let schemes = signing.effective_schemes(definition.format);
+        let is_unsigned = |scheme| !lasting.iter().any(|own| own.fits(scheme));
+        if lasting.is_empty() || schemes.into_iter().any(is_unsigned) {
             let detail = "nothing would sign without it; add another secret first";
             return Err(Error::conflict("last_secret", detail));
         }
@@ -83,50 +96,5 @@ impl Manage {
             "webhook.secret.remove",
         )
         .await
-    }
-}
-
-/// Puts `added` first, lets the others end at `end`, and drops what has ended already.
-fn exchange(signing: &mut Signing, added: SigningSecret, now: Timestamp, end: Timestamp) {
-    let secrets = &mut signing.secrets;
-    secrets.retain(|secret| secret.is_valid(now));
-    for secret in secrets.iter_mut() {
-        secret.expires_at = Some(secret.expires_at.map_or(end, |own| own.min(end)));
-    }
-    secrets.insert(0, added);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_old_secrets_sign_until_the_grace_is_over_and_no_longer_than_before() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let secret = |id: &str, expires_at| SigningSecret {
-            id: id.to_owned(),
-            key: Secret::new("x"),
-            expires_at,
-        };
-        let mut signing = Signing {
-            secrets: vec![
-                secret("for ever", None),
-                secret("soon", Some(at(120))),
-                secret("ended", Some(at(100))),
-            ],
-            ..Signing::default()
-        };
-        exchange(&mut signing, secret("new", None), at(100), at(200));
-        let left: Vec<_> = signing
-            .secrets
-            .iter()
-            .map(|secret| (secret.id.as_str(), secret.expires_at))
-            .collect();
-        let expected = [
-            ("new", None),
-            ("for ever", Some(at(200))),
-            ("soon", Some(at(120))),
-        ];
-        assert_eq!(left, expected);
     }
 }

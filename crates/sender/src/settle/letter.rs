@@ -158,8 +158,8 @@ fn detail(reason: Reason, delivery: &Delivery, outcome: Option<&Outcome>) -> Str
         Reason::Gone => "the endpoint answered 410 Gone; the webhook was disabled",
         Reason::WebhookDisabled => "the webhook is disabled",
         Reason::WebhookDeleted => "the webhook does not exist any more",
-        Reason::InvalidTransformation => "the body could not be rendered",
-        Reason::Oversized => "it is larger than the stream takes",
+        Reason::InvalidTransformation => "its request could not be rendered",
+        Reason::Oversized => "it is larger than may be sent or stored",
         Reason::SpaceMismatch => "its webhook belongs to another space",
         Reason::Quarantined => {
             "it was taken many times and never settled; it may be what kills senders"

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use http::Uri;
-use tidings_core::endpoint_url::{EndpointUrl, UrlError, UrlPolicy};
-use tidings_core::format::Template;
+use tidings_core::endpoint_url::UrlPolicy;
+use tidings_core::format::{Template, TemplateError};
 use tidings_core::name::Space;
 use tidings_core::webhook::{DeliveryPlan, EndpointState, Webhook};
 use tidings_service::clock;
@@ -40,21 +39,16 @@ impl Entry {
     /// Scheme, host and port of what is called.
     #[must_use]
     pub fn origin(&self) -> Option<String> {
-        let url = &self.target.as_ref().as_ref().ok()?.url;
-        let authority = url.authority()?;
-        let port = authority.port_u16().map(|port| format!(":{port}"));
-        let (scheme, host) = (url.scheme_str()?, authority.host());
-        Some(format!("{scheme}://{host}{}", port.unwrap_or_default()))
+        let target = self.target.as_ref().as_ref().ok()?;
+        Some(target.template.url().origin().to_owned())
     }
 }
 
 /// What is called.
 #[derive(Debug)]
 pub struct Target {
-    /// The URL as it was typed, for records.
+    /// The URL as it was typed, for records of what could not be sent.
     pub url_text: String,
-    /// The URL as it is called.
-    pub url: Uri,
     /// What makes the request.
     pub template: Template,
 }
@@ -80,7 +74,7 @@ pub(super) struct Definition {
 
 impl Definition {
     /// Makes ready what lies under `key`.
-    pub(super) fn read(key: &str, value: &[u8], policy: &UrlPolicy, keys: &KeyRing) -> Self {
+    pub(super) fn read(key: &str, value: &[u8], policy: &Arc<UrlPolicy>, keys: &KeyRing) -> Self {
         let unreadable = |detail: String| Self {
             webhook: None,
             target: Arc::new(Err(config_error(detail))),
@@ -106,24 +100,31 @@ impl Definition {
     }
 }
 
-fn target_of(webhook: &Webhook, policy: &UrlPolicy, keys: &KeyRing) -> Result<Target, Unusable> {
-    let text = &webhook.definition.url;
-    let url = EndpointUrl::parse(text, policy).map_err(|error| Unusable {
-        missing_key: None,
-        code: match error {
-            UrlError::AddressNotAllowed(_) => "blocked",
-            _ => "invalid_url",
-        },
-        detail: error.to_string(),
-    })?;
+fn target_of(
+    webhook: &Webhook,
+    policy: &Arc<UrlPolicy>,
+    keys: &KeyRing,
+) -> Result<Target, Unusable> {
     let mut opened = webhook.clone();
     keys.open(&mut opened).map_err(closed)?;
-    let template = Template::new(&opened).map_err(|error| config_error(error.to_string()))?;
     Ok(Target {
-        url_text: text.clone(),
-        url: Uri::from(&url),
-        template,
+        url_text: webhook.definition.url.clone(),
+        template: Template::new(&opened, policy).map_err(|error| unrenderable(&error))?,
     })
+}
+
+fn unrenderable(error: &TemplateError) -> Unusable {
+    let code = match error {
+        TemplateError::Url { is_blocked, .. } => match is_blocked {
+            true => "blocked",
+            false => "invalid_url",
+        },
+        _ => "config_error",
+    };
+    Unusable {
+        code,
+        ..config_error(error.to_string())
+    }
 }
 
 fn closed(error: OpenError) -> Unusable {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tidings_core::id::WebhookId;
 use tidings_core::secret::Secret;
-use tidings_core::signature::{SigningKey, secret_from_bytes};
+use tidings_core::signature::{VerifyingKey, secret_from_bytes};
 use tidings_core::webhook::{Definition, SCHEMA_VERSION, Webhook, check};
 use tidings_nats::topology::{SECRET_KEYS_BUCKET, WEBHOOKS_BUCKET};
 use tidings_sender::args::{EgressArgs, List, Network};
@@ -64,7 +64,7 @@ impl Demo {
     ) -> anyhow::Result<Self> {
         let secret = secret_from_bytes(&rand::random());
         let behaviour = Behaviour {
-            keys: vec![SigningKey::parse(&secret)?],
+            keys: vec![VerifyingKey::parse(&secret)?],
             fail: None,
             fail_times: None,
             delay: Duration::ZERO,

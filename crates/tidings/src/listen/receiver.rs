@@ -13,12 +13,12 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jiff::Timestamp;
-use tidings_core::signature::SigningKey;
+use tidings_core::signature::VerifyingKey;
 use tidings_service::clock;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::verify::{Check, check};
+use super::verify::{Arrived, Check, check};
 
 const BODY_BYTES_MAX: usize = 8 << 20;
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ const IDS_MAX: usize = 10_000;
 #[derive(Debug, Clone)]
 pub(crate) struct Behaviour {
     /// The keys that webhooks may be signed with; none if signatures are not checked.
-    pub(crate) keys: Vec<SigningKey>,
+    pub(crate) keys: Vec<VerifyingKey>,
     /// The status of a failure that was asked for.
     pub(crate) fail: Option<StatusCode>,
     /// How many webhooks fail before they succeed; `None` for all.
@@ -163,12 +163,18 @@ impl Shared {
             .path_and_query()
             .map_or("/", |path| path.as_str())
             .to_owned();
+        let arrived = Arrived {
+            method: parts.method.as_str(),
+            path: &path,
+            headers: &parts.headers,
+            body: &body,
+        };
         Received {
             at,
+            check: check(arrived, &self.behaviour.keys, at),
             method: parts.method,
             path,
             times_seen,
-            check: check(&parts.headers, &body, &self.behaviour.keys, at),
             headers: parts.headers,
             body,
             status,

@@ -12,7 +12,7 @@ use tidings_core::name::{Pool, Space};
 use tidings_core::retry::RetrySchedule;
 use tidings_core::secret::Secret;
 use tidings_core::topic::TopicPattern;
-use tidings_core::webhook::{Format, RateLimit};
+use tidings_core::webhook::{Format, RateLimit, Scheme};
 use tidings_manage::webhook::Draft;
 
 use super::file::File;
@@ -50,9 +50,21 @@ pub(super) struct DefinitionArgs {
     /// User name and password for HTTP basic authentication; the password is never shown again.
     #[arg(long, value_name = "USER:PASSWORD", value_parser = parse_secret)]
     basic_auth: Option<Secret>,
-    /// The shape of what the receiver sees, such as standard.
-    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    /// The shape of what the receiver sees: standard, contentful, umbraco, heartcore,
+    /// cloudevents-binary or cloudevents-structured.
+    #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
+    /// How requests are signed: standard-v1, standard-v1a or contentful-v1; repeat it for each.
+    /// What fits format and secrets if never given.
+    #[arg(long = "scheme", value_name = "SCHEME")]
+    schemes: Vec<Scheme>,
+    /// Whether requests carry the Standard Webhooks headers, in whatever format.
+    #[arg(long, value_name = "true|false")]
+    standard_headers: Option<bool>,
+    /// File with a transformation in JSON (method, contentType, includeContentLength, body), or -
+    /// for standard input.
+    #[arg(long, value_name = "FILE|-")]
+    transformation: Option<PathBuf>,
     /// How often a failed delivery is tried again.
     #[arg(long, value_name = "COUNT")]
     max_retries: Option<u32>,
@@ -77,10 +89,10 @@ pub(super) struct DefinitionArgs {
     /// Send nothing yet.
     #[arg(long)]
     disabled: bool,
-    /// A signing secret that the receiver has already, instead of a new one (see also
-    /// --secret-header).
-    #[arg(long, value_name = "whsec_…", value_parser = parse_secret)]
-    signing_secret: Option<Secret>,
+    /// A signing secret that the receiver has already, instead of a new one: whsec_…, whsk_…, or
+    /// 64 characters for Contentful (see also --secret-header); repeat it for each.
+    #[arg(long = "signing-secret", value_name = "SECRET", value_parser = parse_secret)]
+    signing_secrets: Vec<Secret>,
 }
 
 // What takes something away, in `update`.
@@ -93,6 +105,9 @@ pub(super) struct ChangeArgs {
     /// Want all content types.
     #[arg(long, conflicts_with = "content_types")]
     any_content_type: bool,
+    /// Send the format's own requests again.
+    #[arg(long, conflicts_with = "transformation")]
+    no_transformation: bool,
     /// Stop HTTP basic authentication.
     #[arg(long, conflicts_with = "basic_auth")]
     no_basic_auth: bool,
@@ -108,12 +123,27 @@ impl DefinitionArgs {
         File::parse(&text, space).map(Some)
     }
 
+    /// Reads the transformation that was given, if one was.
+    pub(super) async fn read_transformation(&self) -> anyhow::Result<Option<Value>> {
+        let Some(path) = &self.transformation else {
+            return Ok(None);
+        };
+        let text = input::read(path).await?;
+        let read = serde_json::from_slice(&text).context("--transformation: it is no JSON")?;
+        Ok(Some(read))
+    }
+
     /// Writes the options that were given over what is there.
     ///
     /// # Errors
     /// An option with a secret in it is of another form. Clap does not look at these, because it
     /// shows what it refuses.
-    pub(super) fn apply(&self, draft: &mut Draft) -> anyhow::Result<()> {
+    pub(super) fn apply(
+        &self,
+        draft: &mut Draft,
+        transformation: Option<Value>,
+    ) -> anyhow::Result<()> {
+        draft.set(&["transformation"], transformation);
         let basic_auth = self.basic_auth.as_ref().map(credentials).transpose()?;
         for (field, given) in [
             ("url", self.url.as_ref().map(|url| json!(url))),
@@ -156,11 +186,7 @@ impl DefinitionArgs {
         ] {
             draft.set(&["delivery", field], given);
         }
-        let key = self
-            .signing_secret
-            .as_ref()
-            .map(|key| json!([{ "key": key }]));
-        draft.set(&["signing", "secrets"], key);
+        self.apply_signing(draft);
         for HeaderPair { key, value } in &self.headers {
             draft.set_header(key, value, false);
         }
@@ -174,6 +200,27 @@ impl DefinitionArgs {
     }
 }
 
+impl DefinitionArgs {
+    fn apply_signing(&self, draft: &mut Draft) {
+        let keys: Vec<Value> = self
+            .signing_secrets
+            .iter()
+            .map(|key| json!({ "key": key }))
+            .collect();
+        let schemes = (!self.schemes.is_empty()).then(|| json!(self.schemes));
+        for (field, given) in [
+            ("secrets", (!keys.is_empty()).then(|| json!(keys))),
+            ("schemes", schemes),
+            (
+                "standardHeaders",
+                self.standard_headers.map(|is_on| json!(is_on)),
+            ),
+        ] {
+            draft.set(&["signing", field], given);
+        }
+    }
+}
+
 impl ChangeArgs {
     /// Takes away what was named.
     pub(super) fn apply(&self, draft: &mut Draft) {
@@ -182,6 +229,8 @@ impl ChangeArgs {
         }
         draft.set(&["contentTypes"], self.any_content_type.then(|| json!([])));
         draft.set(&["basicAuth"], self.no_basic_auth.then_some(Value::Null));
+        let none = self.no_transformation.then_some(Value::Null);
+        draft.set(&["transformation"], none);
     }
 }
 
@@ -211,10 +260,6 @@ fn credentials(text: &Secret) -> anyhow::Result<Value> {
     let pair = text.expose().split_once(':');
     let (username, password) = pair.context("--basic-auth: write it like `user:password`")?;
     Ok(json!({ "username": username, "password": password }))
-}
-
-fn parse_format(text: &str) -> Result<Format, serde_json::Error> {
-    serde_json::from_value(Value::from(text))
 }
 
 fn parse_schedule(text: &str) -> Result<RetrySchedule, String> {

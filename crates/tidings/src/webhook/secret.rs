@@ -10,7 +10,8 @@ use crate::output::Output;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum SecretAction {
-    /// Add a signing secret and show it, once. The old ones go on signing for a while.
+    /// Add a signing secret for each scheme and show it, once. The old ones go on signing for a
+    /// while.
     Add(AddArgs),
     /// Remove a signing secret at once.
     Remove(RemoveArgs),
@@ -24,9 +25,10 @@ pub(super) struct AddArgs {
     #[arg(long, value_name = "DURATION", default_value = "24h",
           value_parser = tidings_core::duration::parse)]
     grace: Duration,
-    /// A secret that the receiver has already, instead of a new one. What stands on a command line
-    /// can be read by others on this machine.
-    #[arg(long, value_name = "whsec_…", value_parser = options::parse_secret)]
+    /// A secret that the receiver has already, instead of a new one: whsec_…, whsk_…, or 64
+    /// characters for Contentful. Secrets for other schemes stay as they are. What stands on a
+    /// command line can be read by others on this machine.
+    #[arg(long, value_name = "SECRET", value_parser = options::parse_secret)]
     signing_secret: Option<Secret>,
 }
 

@@ -58,6 +58,7 @@ pub(super) fn fields(view: &Value) -> Fields {
         ("format", "/format"),
         ("transformation", "/transformation"),
         ("signing schemes", "/signing/schemes"),
+        ("standard headers", "/signing/standardHeaders"),
     ] {
         fields.add_some(name, &text(view.pointer(pointer)));
     }
@@ -69,6 +70,7 @@ pub(super) fn fields(view: &Value) -> Fields {
             format!(", until {end}")
         };
         fields.add("signing key", format_args!("{id} ({hint}{until})"));
+        fields.add_some("public key", &text(secret.get("publicKey")));
     }
     add_plan(&mut fields, view);
     fields
