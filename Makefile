@@ -12,6 +12,7 @@ demo: tools cargo ## The same, but ends once everything is delivered and verifie
 
 test: tools cargo lint ## Check everything: format, lints, docs, and all tests
 	@tools/python-test.sh
+	@tools/node-test.sh
 	cargo build --workspace --bins --tests
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		echo 'cargo nextest run --workspace'; \

@@ -25,7 +25,7 @@ PIP_USER=0 PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet \
   --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
   --target "$fresh" --requirement "$pinned" ||
   fail "could not be fetched (see above); look at the network and at pip's settings"
-PYTHONPATH=$fresh python3 -c 'import standardwebhooks' ||
+PYTHONPATH=$fresh python3 -c 'import standardwebhooks, cloudevents.core.bindings.http' ||
   fail "what was fetched does not work with $(python3 --version)"
 cp "$pinned" "$fresh"
 rm -rf "$folder"

@@ -10,6 +10,7 @@ mod dedupe;
 mod delivery;
 mod event;
 mod fan_out;
+mod foreign;
 mod formats;
 
 mod limits;
@@ -17,7 +18,9 @@ mod load;
 mod options;
 mod platform;
 mod pools;
+mod receivers;
 mod retry;
 mod shutdown;
 mod startup;
 mod trace;
+mod transformations;
