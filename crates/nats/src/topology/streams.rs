@@ -50,6 +50,9 @@ pub(super) const SYNC_ALWAYS: &str = "always";
 const SYNC_INTERVAL: &str = "interval";
 
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+/// Longer than a sender tries to store a record. The broker holds every id of the window in memory,
+/// and there is one for each attempt.
+const ATTEMPT_DUPLICATE_WINDOW: Duration = Duration::from_secs(10);
 const ATTEMPT_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const DEAD_LETTER_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const AUDIT_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
@@ -163,6 +166,7 @@ fn attempts(topology: &Topology) -> Config {
         description: Some(String::from("attempts with their outcomes")),
         discard: DiscardPolicy::Old,
         max_age: ATTEMPT_AGE,
+        duplicate_window: ATTEMPT_DUPLICATE_WINDOW,
         persist_mode: (topology.replicas == 1).then_some(PersistenceMode::Async),
         allow_atomic_publish: false,
         ..stream(topology, ATTEMPTS, &[subject::ATTEMPTS], 10)
