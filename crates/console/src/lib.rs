@@ -13,6 +13,7 @@ pub mod log;
 pub mod ops;
 pub mod pages;
 mod serve;
+mod session;
 pub mod view;
 
 use std::net::SocketAddr;

@@ -14,12 +14,13 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, broadcast};
 
 pub use follow::{Lag, follow};
 pub use read::{
@@ -30,6 +31,8 @@ pub use write::{Batch, Entry, EventEntry};
 
 /// Connections that read.
 const READERS: usize = 4;
+/// Stored batches that somebody who follows may be behind.
+const CHANGES_KEPT: usize = 64;
 
 /// Where the log lies and how much it may hold.
 #[derive(Debug, Clone)]
@@ -85,6 +88,7 @@ struct Inner {
     /// As many permits as there are readers.
     free: Semaphore,
     lags: follow::Lags,
+    changes: broadcast::Sender<Arc<BTreeSet<String>>>,
 }
 
 impl Log {
@@ -105,11 +109,19 @@ impl Log {
                 readers: Mutex::new(readers),
                 free: Semaphore::new(READERS),
                 lags: follow::Lags::default(),
+                changes: broadcast::Sender::new(CHANGES_KEPT),
             })
         });
         let inner = made.await.map_err(|_| LogError::Closed)??;
         let inner = Arc::new(inner);
         Ok(Self { inner })
+    }
+
+    /// Tells of every batch that is stored, for which spaces it holds anything. Whoever falls
+    /// behind is told that they did.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<Arc<BTreeSet<String>>> {
+        self.inner.changes.subscribe()
     }
 
     /// How far the log is behind the streams. Belongs beside every answer.

@@ -50,6 +50,10 @@ pub const EGRESS_BUCKET: &str = "tidings_egress";
 pub const REPLAYS_BUCKET: &str = "tidings_replays";
 /// Who does what only one process may do; entries end by themselves after [`LEASE_AGE`].
 pub const LEASES_BUCKET: &str = "tidings_leases";
+/// Bucket of the browsers that are signed in, by the hashes of their cookies.
+pub const SESSIONS_BUCKET: &str = "tidings_sessions";
+/// How long a browser stays signed in.
+pub const SESSION_AGE: Duration = Duration::from_secs(12 * 60 * 60);
 /// Bucket of the public key that secrets of webhooks are sealed with, under [`SEALING_KEY`].
 pub const SECRET_KEYS_BUCKET: &str = "tidings_secret_keys";
 /// The only key of [`SECRET_KEYS_BUCKET`].

@@ -196,6 +196,8 @@ pub struct Health {
     pub p99_us: u64,
     /// For each of 24 equal parts of the window: attempts, and those delivered.
     pub buckets: Vec<(u64, u64)>,
+    /// For each of them the median and the 95th percentile of durations in microseconds.
+    pub latencies: Vec<Option<(u64, u64)>>,
 }
 
 /// Conditions and their values.
@@ -543,22 +545,33 @@ fn health(rows: &[(i64, bool, u64)], from: i64, to: i64) -> Health {
         ..Health::default()
     };
     let width = (to.saturating_sub(from) / BUCKETS).max(1);
-    for (at, delivered, _) in rows {
+    let mut parts = vec![Vec::new(); count];
+    for (at, delivered, duration) in rows {
         let place = usize::try_from((at - from) / width).unwrap_or_default();
-        let bucket = &mut found.buckets[place.min(count - 1)];
+        let place = place.min(count - 1);
+        parts[place].push(*duration);
+        let bucket = &mut found.buckets[place];
         found.attempts += 1;
         found.delivered += u64::from(*delivered);
         bucket.0 += 1;
         bucket.1 += u64::from(*delivered);
     }
+    for mut part in parts {
+        part.sort_unstable();
+        let is_measured = !part.is_empty();
+        let pair = (percentile(&part, 50), percentile(&part, 95));
+        found.latencies.push(is_measured.then_some(pair));
+    }
     let mut durations: Vec<u64> = rows.iter().map(|row| row.2).collect();
     durations.sort_unstable();
-    let percentile = |percent: usize| {
-        let place = (durations.len() * percent).div_ceil(100).saturating_sub(1);
-        durations.get(place).copied().unwrap_or(0)
-    };
-    found.p50_us = percentile(50);
-    found.p95_us = percentile(95);
-    found.p99_us = percentile(99);
+    found.p50_us = percentile(&durations, 50);
+    found.p95_us = percentile(&durations, 95);
+    found.p99_us = percentile(&durations, 99);
     found
+}
+
+/// Of sorted values; 0 if there are none.
+fn percentile(sorted: &[u64], percent: usize) -> u64 {
+    let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(place).copied().unwrap_or(0)
 }

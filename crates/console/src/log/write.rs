@@ -1,5 +1,7 @@
 //! What the streams say becomes rows. The order in which streams are read does not matter.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
@@ -45,6 +47,17 @@ pub enum Entry {
     DeadLetter(u64, Box<v1::DeadLetter>),
 }
 
+impl Entry {
+    /// The space that it is about.
+    fn space(&self) -> String {
+        match self {
+            Self::Event(event) => event.space.clone(),
+            Self::Attempt(attempt) => attempt.space.clone(),
+            Self::DeadLetter(letter) => letter.space.clone(),
+        }
+    }
+}
+
 /// Messages of one stream, in its order.
 #[derive(Debug, Clone)]
 pub struct Batch {
@@ -65,8 +78,14 @@ impl Log {
     /// # Errors
     /// SQLite refuses.
     pub async fn store(&self, batch: Batch) -> Result<bool, LogError> {
-        self.write(move |connection| store(connection, &batch))
-            .await
+        let spaces: BTreeSet<String> = batch.entries.iter().map(Entry::space).collect();
+        let stored = self.write(move |connection| store(connection, &batch));
+        let is_stored = stored.await?;
+        if is_stored && !spaces.is_empty() {
+            // Nobody may be there to hear it.
+            let _heard = self.inner.changes.send(Arc::new(spaces));
+        }
+        Ok(is_stored)
     }
 
     /// The place in `stream` up to which the log has read.

@@ -13,7 +13,7 @@ use tidings_core::name::Pool;
 use super::{
     ACK_WAIT, ATTEMPTS, AUDIT, Commit, DEAD_LETTERS, DELIVERIES, EGRESS_BUCKET,
     ENDPOINT_STATE_BUCKET, EVENTS, LEASE_AGE, LEASES_BUCKET, MEMBERS_BUCKET, REPLAYS_BUCKET,
-    RETRIES, SCHEMA_VERSION, SECRET_KEYS_BUCKET, SPACES_BUCKET, TOKENS_BUCKET, Topology,
+    RETRIES, SCHEMA_VERSION, SECRET_KEYS_BUCKET, SESSION_AGE, SESSIONS_BUCKET, SPACES_BUCKET, TOKENS_BUCKET, Topology,
     WEBHOOKS_BUCKET,
 };
 use crate::subject;
@@ -26,7 +26,7 @@ pub const DELIVERIES_CONSUMER: &str = "sender";
 pub const RETRIES_CONSUMER: &str = "retry";
 
 /// All buckets.
-pub const BUCKETS: [&str; 9] = [
+pub const BUCKETS: [&str; 10] = [
     WEBHOOKS_BUCKET,
     SPACES_BUCKET,
     TOKENS_BUCKET,
@@ -36,6 +36,7 @@ pub const BUCKETS: [&str; 9] = [
     SECRET_KEYS_BUCKET,
     REPLAYS_BUCKET,
     LEASES_BUCKET,
+    SESSIONS_BUCKET,
 ];
 
 pub(super) const META_SCHEMA: &str = "tidings.schema";
@@ -243,6 +244,7 @@ pub(super) fn bucket(topology: &Topology, name: &str) -> kv::Config {
         max_age: match name {
             MEMBERS_BUCKET => MEMBER_AGE,
             LEASES_BUCKET => LEASE_AGE,
+            SESSIONS_BUCKET => SESSION_AGE,
             _ => Duration::ZERO,
         },
         storage: StorageType::File,

@@ -1,0 +1,372 @@
+//! A delivery's page: its attempts one after the other, each with request, response and timings.
+
+use askama::Template;
+use axum::extract::Path;
+use jiff::Timestamp;
+use tidings_core::name::Space;
+use tidings_core::token::Scope;
+use tidings_proto::{timestamp_from_wire, v1};
+
+use super::answer::{Answer, Oops, html, see};
+use super::chart;
+use super::frame::Frame;
+use super::guard::{Asked, Visitor};
+use super::words::{Badge, Moment, advice, ago, bytes, meaning, plural, sentence, span};
+use crate::log::{Delivery, Status};
+
+/// Of the event that the body was made of, so much is shown.
+const BODY_CHARS_MAX: usize = 64 << 10;
+const HIDDEN: &str = "***";
+
+/// A phase of a request.
+#[derive(Debug)]
+struct Part {
+    class: &'static str,
+    text: String,
+}
+
+/// An attempt as it is shown.
+#[derive(Debug)]
+struct Attempt {
+    number: u32,
+    at: Moment,
+    open: bool,
+    tone: &'static str,
+    status: String,
+    outcome: String,
+    error: String,
+    advice: &'static str,
+    total: String,
+    bar: String,
+    parts: Vec<Part>,
+    method: String,
+    url: String,
+    request_headers: Vec<(String, String)>,
+    body_bytes: String,
+    curl: String,
+    http_version: String,
+    response_headers: Vec<(String, String)>,
+    response_body: String,
+    truncated: bool,
+    footnote: String,
+}
+
+#[derive(Debug, Template)]
+#[template(path = "delivery.html")]
+struct Page {
+    frame: Frame,
+    base: String,
+    id: String,
+    topic: String,
+    webhook: String,
+    webhook_name: String,
+    event: String,
+    environment: String,
+    badge: Badge,
+    summary: String,
+    at: Moment,
+    reason_label: &'static str,
+    reason: String,
+    next: String,
+    next_text: String,
+    notice: &'static str,
+    notice_tone: &'static str,
+    body: String,
+    attempts: Vec<Attempt>,
+}
+
+/// A delivery of which nothing is known yet.
+#[derive(Debug, Template)]
+#[template(path = "waiting.html")]
+struct Waiting {
+    frame: Frame,
+    back: String,
+    back_text: &'static str,
+}
+
+/// The page.
+pub(crate) async fn show(
+    visitor: Visitor,
+    Path((space, id)): Path<(String, String)>,
+    Asked(asked): Asked,
+) -> Answer {
+    let is_test = asked.has("test");
+    let space = visitor.space(&space, Scope::DeliveriesRead)?;
+    let app = &visitor.desk.app;
+    let base = format!("/s/{space}");
+    let Some((delivery, attempts)) = app.log.delivery(space.as_str(), &id).await? else {
+        if !is_test {
+            return Err(Oops::NotFound(String::from(
+                "There is no such delivery in this space, or the log no longer remembers it.",
+            )));
+        }
+        let frame = visitor.frame("Test", "deliveries", &space).await?;
+        return Ok(html(&Waiting {
+            frame,
+            back: format!("{base}/webhooks"),
+            back_text: "Webhooks",
+        }));
+    };
+    let names = visitor.desk.names(&space).await?;
+    let name = names.get(&delivery.webhook).cloned();
+    let name = name.unwrap_or_else(|| format!("{} (deleted)", delivery.webhook));
+    let (notice, notice_tone) = match (asked.has("redelivered"), is_test) {
+        (true, _) => ("It is sent again, under the same id. Its next attempt appears here.", "ok"),
+        (_, true) => ("This is a test event. It went through the whole pipeline.", "info"),
+        _ => ("", ""),
+    };
+    let next = next_attempt(&delivery, &attempts);
+    let (reason_label, reason) = reason(&delivery);
+    let frame = visitor.frame(&delivery.topic, "deliveries", &space).await?;
+    Ok(html(&Page {
+        frame,
+        base,
+        badge: Badge::of_delivery(delivery.status),
+        summary: summary(&delivery, &attempts),
+        at: Moment::of_micros(delivery.at, visitor.now),
+        reason_label,
+        reason,
+        next: next.map_or_else(String::new, |at| at.to_string()),
+        next_text: next.map_or_else(String::new, |at| {
+            ago(at, visitor.now).trim_start_matches("in ").to_owned()
+        }),
+        notice,
+        notice_tone,
+        body: body(&visitor, &space, &delivery).await?,
+        attempts: shown(&attempts, visitor.now),
+        id: delivery.id,
+        topic: delivery.topic,
+        webhook: delivery.webhook,
+        webhook_name: name,
+        event: delivery.event,
+        environment: delivery.environment,
+    }))
+}
+
+/// Sends it again.
+pub(crate) async fn redeliver(
+    visitor: Visitor,
+    Path((space, id)): Path<(String, String)>,
+) -> Answer {
+    let space = visitor.space(&space, Scope::DeliveriesWrite)?;
+    let app = &visitor.desk.app;
+    app.redeliver(&visitor.actor(), &space, &id).await?;
+    Ok(see(&format!("/s/{space}/deliveries/{id}?redelivered")))
+}
+
+fn reason(delivery: &Delivery) -> (&'static str, String) {
+    match (delivery.status, delivery.reason.as_str()) {
+        (Status::Delivered, _) | (_, "") => ("", String::new()),
+        (Status::Dead, word) => ("Given up", sentence(meaning(word))),
+        (Status::Retrying, word) => ("Last answer", sentence(meaning(word))),
+    }
+}
+
+fn summary(delivery: &Delivery, attempts: &[v1::Attempt]) -> String {
+    let count = plural(u64::from(delivery.attempts), "attempt");
+    let last = attempts.last().and_then(|last| last.timings);
+    let took = last.map(|timings| chart::micros(timings.total_us));
+    match (delivery.attempts, took) {
+        (0, _) => String::new(),
+        (_, Some(took)) => format!("{count}, the last took {took}"),
+        (_, None) => count,
+    }
+}
+
+fn next_attempt(delivery: &Delivery, attempts: &[v1::Attempt]) -> Option<Timestamp> {
+    let last = attempts.last().filter(|_| delivery.status == Status::Retrying);
+    last.and_then(|last| time(last.next_attempt_at))
+}
+
+fn time(wire: Option<prost_types::Timestamp>) -> Option<Timestamp> {
+    wire.and_then(|wire| timestamp_from_wire(&wire))
+}
+
+/// The event's payload, of which the request's body was made.
+async fn body(visitor: &Visitor, space: &Space, delivery: &Delivery) -> Answer<String> {
+    let manage = &visitor.desk.app.manage;
+    let stored = manage.event(space, delivery.event_sequence).await?;
+    let payload = stored.map(|stored| stored.event.payload);
+    Ok(payload.map_or_else(String::new, |payload| readable(&payload)))
+}
+
+/// Bytes as text: JSON laid out, and no more than can be looked at.
+pub(super) fn readable(bytes: &[u8]) -> String {
+    let text = match serde_json::from_slice::<serde_json::Value>(bytes) {
+        Ok(value @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) => {
+            serde_json::to_string_pretty(&value).unwrap_or_default()
+        }
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    };
+    match text.char_indices().nth(BODY_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// The newest first.
+fn shown(attempts: &[v1::Attempt], now: Timestamp) -> Vec<Attempt> {
+    let newest_first = attempts.iter().rev().enumerate();
+    newest_first
+        .map(|(index, attempt)| one(attempt, index == 0, now))
+        .collect()
+}
+
+fn one(attempt: &v1::Attempt, open: bool, now: Timestamp) -> Attempt {
+    let request = attempt.request.clone().unwrap_or_default();
+    let response = attempt.response.clone().unwrap_or_default();
+    let timings = attempt.timings.unwrap_or_default();
+    let is_good = attempt.outcome == "delivered";
+    let parts = phases(&timings);
+    Attempt {
+        number: attempt.number,
+        at: Moment::maybe(time(attempt.started_at), now),
+        open,
+        tone: if is_good { "ok" } else { "bad" },
+        status: match response.status {
+            0 => String::new(),
+            status => status.to_string(),
+        },
+        outcome: meaning(&attempt.outcome).to_owned(),
+        error: sentence(&attempt.error),
+        advice: advice(&attempt.outcome),
+        total: chart::micros(timings.total_us),
+        bar: chart::timing_bar(&parts.iter().map(|(class, _, us)| (*class, *us)).collect::<Vec<_>>()),
+        parts: parts
+            .iter()
+            .map(|(class, text, us)| Part {
+                class,
+                text: format!("{text} {}", chart::micros(*us)),
+            })
+            .collect(),
+        curl: curl(&request),
+        method: request.method,
+        url: request.url,
+        request_headers: pairs(&request.headers),
+        body_bytes: bytes(request.body_bytes),
+        http_version: match attempt.http_version.as_str() {
+            "" => String::from("HTTP"),
+            version => version.to_owned(),
+        },
+        response_headers: pairs(&response.headers),
+        response_body: readable(&response.body),
+        truncated: response.body_truncated,
+        footnote: footnote(attempt, now),
+    }
+}
+
+fn footnote(attempt: &v1::Attempt, now: Timestamp) -> String {
+    let mut notes = Vec::new();
+    if !attempt.remote_address.is_empty() {
+        let connection = if attempt.connection_reused { "kept" } else { "new" };
+        notes.push(format!("To {} on a {connection} connection", attempt.remote_address));
+    }
+    if !attempt.sender.is_empty() {
+        notes.push(format!("by the sender {}", attempt.sender));
+    }
+    if let Some(next) = time(attempt.next_attempt_at) {
+        let started = time(attempt.started_at).unwrap_or(now);
+        let wait = next.duration_since(started).as_secs();
+        notes.push(format!("the next attempt was due {} later", span(wait.unsigned_abs())));
+    }
+    notes.join(", ")
+}
+
+/// The phases that took time, in order.
+fn phases(timings: &v1::Timings) -> Vec<(&'static str, &'static str, u64)> {
+    let set_up = timings.dns_us + timings.connect_us + timings.tls_us;
+    // The first byte and the total are counted from the beginning.
+    let wait = timings.first_byte_us.saturating_sub(set_up);
+    let rest = timings.total_us.saturating_sub(timings.first_byte_us.max(set_up));
+    let (wait, rest) = match timings.first_byte_us {
+        0 => (timings.total_us.saturating_sub(set_up), 0),
+        _ => (wait, rest),
+    };
+    let all = [
+        ("dns", "DNS", timings.dns_us),
+        ("connect", "connect", timings.connect_us),
+        ("tls", "TLS", timings.tls_us),
+        ("wait", "wait for the answer", wait),
+        ("rest", "read the answer", rest),
+    ];
+    all.into_iter().filter(|(_, _, us)| *us > 0).collect()
+}
+
+fn pairs(headers: &[v1::Header]) -> Vec<(String, String)> {
+    let pair = |header: &v1::Header| (header.name.clone(), header.value.clone());
+    headers.iter().map(pair).collect()
+}
+
+/// The request as a command, without what is secret.
+fn curl(request: &v1::Request) -> String {
+    let mut command = format!("curl -i -X {} {}", quote(&request.method), quote(&request.url));
+    for header in &request.headers {
+        let is_own = header.name.eq_ignore_ascii_case("content-length");
+        if !is_own && header.value != HIDDEN {
+            command.push_str(" \\\n  -H ");
+            command.push_str(&quote(&format!("{}: {}", header.name, header.value)));
+        }
+    }
+    if request.body_bytes > 0 {
+        command.push_str(" \\\n  --data-binary @body.json");
+    }
+    command
+}
+
+/// As a word of a shell.
+fn quote(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:".contains(&byte);
+    match !text.is_empty() && text.bytes().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(name: &str, value: &str) -> v1::Header {
+        v1::Header {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+
+    #[test]
+    fn curl_holds_no_secret_and_nothing_that_a_shell_would_run() {
+        let request = v1::Request {
+            method: String::from("POST"),
+            url: String::from("https://a.example/?x=$(id)'"),
+            headers: vec![
+                header("authorization", HIDDEN),
+                header("x-note", "it's `id`"),
+                header("content-length", "5"),
+            ],
+            body_bytes: 5,
+        };
+        let command = curl(&request);
+        assert!(command.contains(r"'https://a.example/?x=$(id)'\'''"), "{command}");
+        assert!(command.contains(r"'x-note: it'\''s `id`'"), "{command}");
+        assert!(!command.contains("authorization") && !command.contains("content-length"));
+    }
+
+    #[test]
+    fn phases_add_up_to_the_whole() {
+        let timings = v1::Timings {
+            dns_us: 1,
+            connect_us: 2,
+            tls_us: 3,
+            first_byte_us: 10,
+            total_us: 12,
+        };
+        let sum: u64 = phases(&timings).iter().map(|phase| phase.2).sum();
+        assert_eq!(sum, 12);
+        let unanswered = v1::Timings {
+            first_byte_us: 0,
+            ..timings
+        };
+        let sum: u64 = phases(&unanswered).iter().map(|phase| phase.2).sum();
+        assert_eq!(sum, 12);
+    }
+}

@@ -1,0 +1,113 @@
+//! What all handlers share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tidings_core::name::Space;
+use tidings_manage::Result;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::live;
+use crate::App;
+use crate::session::Sessions;
+use crate::session::lockout::Lockout;
+
+/// How long names may be out of date. Pages that show one webhook read it anew.
+const KEPT_FOR: Duration = Duration::from_secs(3);
+/// Spaces whose names are kept at once.
+const SPACES_MAX: usize = 256;
+
+/// Names of a space's webhooks, by id.
+pub(crate) type Names = Arc<HashMap<String, String>>;
+
+/// What all handlers share.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) app: Arc<App>,
+    pub(crate) sessions: Sessions,
+    pub(crate) lockout: Mutex<Lockout>,
+    /// As many permits as streams of changes may be open.
+    pub(crate) streams: Arc<Semaphore>,
+    spaces: Mutex<Option<(Instant, Vec<String>)>>,
+    names: Mutex<HashMap<Space, (Instant, Names)>>,
+}
+
+impl Desk {
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self {
+            sessions: Sessions::new(app.manage.clone()),
+            app,
+            lockout: Mutex::default(),
+            streams: Arc::new(Semaphore::new(live::STREAMS_MAX)),
+            spaces: Mutex::default(),
+            names: Mutex::default(),
+        }
+    }
+
+    /// All spaces, for those who may see them all.
+    pub(crate) async fn spaces(&self) -> Result<Vec<String>> {
+        let now = Instant::now();
+        if let Some(spaces) = self.kept_spaces(now) {
+            return Ok(spaces);
+        }
+        let spaces = self.app.manage.spaces().await?;
+        let spaces: Vec<String> = spaces.iter().map(ToString::to_string).collect();
+        let mut kept = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Some((now, spaces.clone()));
+        Ok(spaces)
+    }
+
+    fn kept_spaces(&self, now: Instant) -> Option<Vec<String>> {
+        let kept = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, spaces) = kept.as_ref()?;
+        (now.duration_since(*at) < KEPT_FOR).then(|| spaces.clone())
+    }
+
+    fn kept_names(&self, space: &Space, now: Instant) -> Option<Names> {
+        let kept = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, names) = kept.get(space)?;
+        (now.duration_since(*at) < KEPT_FOR).then(|| Arc::clone(names))
+    }
+
+    /// What the webhooks of a space are called.
+    pub(crate) async fn names(&self, space: &Space) -> Result<Names> {
+        let now = Instant::now();
+        if let Some(names) = self.kept_names(space, now) {
+            return Ok(names);
+        }
+        let webhooks = self.app.manage.webhooks(Some(space)).await?;
+        let name = |kept: &tidings_manage::webhook::Kept| {
+            let definition = &kept.webhook.definition;
+            (kept.webhook.id.to_string(), shown_name(&definition.name, &definition.url))
+        };
+        let names: Names = Arc::new(webhooks.iter().map(name).collect());
+        let mut all = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= SPACES_MAX {
+            all.clear();
+        }
+        all.insert(space.clone(), (now, Arc::clone(&names)));
+        Ok(names)
+    }
+
+    /// Forgets what is kept, after a change.
+    pub(crate) fn changed(&self) {
+        *self.spaces.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+}
+
+/// What a webhook is called: its name, or else where it sends to.
+pub(crate) fn shown_name(name: &str, url: &str) -> String {
+    match name.trim() {
+        "" => {
+            let bare = url.split_once("://").map_or(url, |(_, rest)| rest);
+            bare.chars().take(60).collect()
+        }
+        name => name.to_owned(),
+    }
+}

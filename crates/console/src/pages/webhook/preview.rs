@@ -1,0 +1,146 @@
+//! The request that a webhook would send for a sample event.
+
+use askama::Template;
+use http::HeaderMap;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tidings_core::format::{Content, Template as RequestTemplate};
+use tidings_core::id::{DeliveryId, EventId, WebhookId};
+use tidings_core::name::{Environment, Space};
+use tidings_core::secret::Secret;
+use tidings_core::signature::secret_from_bytes;
+use tidings_core::webhook::{Definition, SCHEMA_VERSION, SigningSecret, Webhook};
+
+const HIDDEN: &str = "•••";
+const BODY_CHARS_MAX: usize = 4_000;
+
+/// A request as it is shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Preview {
+    pub(crate) topic: String,
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+/// The preview alone, for a script that takes it over.
+#[derive(Debug, Template)]
+#[template(path = "preview_only.html")]
+pub(crate) struct Only {
+    pub(crate) preview: Option<Preview>,
+    pub(crate) preview_problem: String,
+}
+
+/// Renders what `definition` would send. Secrets in it are replaced.
+///
+/// # Errors
+/// It cannot be rendered; the message is for people.
+pub(crate) fn render(
+    space: &Space,
+    mut definition: Definition,
+    now: Timestamp,
+) -> Result<Preview, String> {
+    conceal(&mut definition);
+    let topic = sample_topic(&definition);
+    let id: WebhookId = "wh_preview".parse().map_err(|_| String::from("–"))?;
+    let url = definition.url.clone();
+    let webhook = Webhook {
+        schema: SCHEMA_VERSION,
+        id: id.clone(),
+        space: space.clone(),
+        definition,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    };
+    let template = RequestTemplate::new(&webhook).map_err(|error| error.to_string())?;
+    let event: EventId = "sample".parse().map_err(|_| String::from("–"))?;
+    let delivery = DeliveryId::derive(space, &Environment::default(), &event, &id);
+    let payload = sample_payload(&topic).to_string();
+    let topic = topic.parse().map_err(|_| String::from("–"))?;
+    let content = Content {
+        delivery: &delivery,
+        topic: &topic,
+        occurred_at: now,
+        payload: payload.as_bytes(),
+    };
+    let rendered = template.render(content, now);
+    Ok(Preview {
+        topic: topic.to_string(),
+        method: rendered.method.to_string(),
+        url,
+        headers: shown_headers(&rendered.headers),
+        body: shown_body(&rendered.body),
+    })
+}
+
+/// Puts something else in the place of every secret.
+fn conceal(definition: &mut Definition) {
+    for (field, secret) in definition.secrets_mut() {
+        *secret = match field.starts_with("signing/") {
+            true => secret_from_bytes(&[7; 32]),
+            false => Secret::new("hidden"),
+        };
+    }
+    for header in definition.headers.iter_mut().filter(|header| header.secret) {
+        header.value.get_or_insert_with(|| Secret::new("hidden"));
+    }
+    if let Some(auth) = &mut definition.basic_auth {
+        auth.password.get_or_insert_with(|| Secret::new("hidden"));
+    }
+    if definition.signing.secrets.is_empty() {
+        definition.signing.secrets.push(SigningSecret {
+            id: String::from("sec_preview"),
+            key: secret_from_bytes(&[7; 32]),
+            expires_at: None,
+        });
+    }
+}
+
+/// A topic that the webhook wants.
+fn sample_topic(definition: &Definition) -> String {
+    let first = definition.topics.first().map(ToString::to_string);
+    let first = first.unwrap_or_else(|| String::from("Entry.publish"));
+    let (entity, action) = first.split_once('.').unwrap_or(("Entry", "publish"));
+    let entity = if entity == "*" { "Entry" } else { entity };
+    let action = if action == "*" { "publish" } else { action };
+    format!("{entity}.{action}")
+}
+
+fn sample_payload(topic: &str) -> Value {
+    let kind = topic.split('.').next().unwrap_or_default();
+    json!({
+        "sys": {
+            "id": "5KsDBWseXY6QegucYAoacS",
+            "type": kind,
+            "revision": 7,
+            "contentType": { "sys": { "id": "article" } },
+            "environment": { "sys": { "id": "master" } },
+        },
+        "fields": { "title": { "en-US": "Hello, world" } },
+    })
+}
+
+fn shown_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let shown = headers.iter().map(|(name, value)| {
+        let value = match (value.is_sensitive(), value.to_str()) {
+            (true, _) => HIDDEN.to_owned(),
+            (false, Ok(text)) => text.to_owned(),
+            (false, Err(_)) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        };
+        (name.to_string(), value)
+    });
+    shown.collect()
+}
+
+fn shown_body(body: &[u8]) -> String {
+    let text = match serde_json::from_slice::<Value>(body) {
+        Ok(value) => super::form::pretty(&value),
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    };
+    match text.char_indices().nth(BODY_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
