@@ -53,7 +53,7 @@ impl Entry {
         match self {
             Self::Event(event) => event.space.clone(),
             Self::Attempt(attempt) => attempt.space.clone(),
-            Self::DeadLetter(letter) => letter.space.clone(),
+            Self::DeadLetter(_, letter) => letter.space.clone(),
         }
     }
 }

@@ -52,7 +52,12 @@ pub(crate) async fn list(
     visitor.need_admin()?;
     let space = visitor.space(&space, Scope::Admin)?;
     let before: Option<u64> = asked.parse("before");
-    let records = visitor.desk.app.manage.records(Some(&space), before, PAGE).await?;
+    let records = visitor
+        .desk
+        .app
+        .manage
+        .records(Some(&space), before, PAGE)
+        .await?;
     let here = format!("/s/{space}/audit");
     let row = |record: &Record| Row {
         action: record.action.clone(),
@@ -63,7 +68,10 @@ pub(crate) async fn list(
             Via::Api => "management API",
             Via::Dashboard => "dashboard",
         },
-        space: record.space.as_ref().map_or_else(String::new, ToString::to_string),
+        space: record
+            .space
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string),
         at: Moment::new(record.at, visitor.now),
         changes: changes(&record.old, &record.new),
     };
@@ -84,7 +92,9 @@ fn changes(old: &Value, new: &Value) -> Vec<Change> {
     let mut fields: Vec<&String> = old.keys().chain(new.keys()).collect();
     fields.sort_unstable();
     fields.dedup();
-    let differing = fields.into_iter().filter(|field| old.get(*field) != new.get(*field));
+    let differing = fields
+        .into_iter()
+        .filter(|field| old.get(*field) != new.get(*field));
     let quiet = ["version", "updatedAt"];
     let differing = differing.filter(|field| !quiet.contains(&field.as_str()));
     differing

@@ -62,7 +62,7 @@ pub(crate) fn attempts(buckets: &[Bucket], labels: &[String]) -> String {
         let height = inner() * share(*all, top);
         let bad = height * share(all - good.min(all), *all);
         let floor = f64::from(TOP) + inner();
-        let title = format!("{} of {all} delivered", good);
+        let title = format!("{good} of {all} delivered");
         let when = labels.get(index).map_or("", String::as_str);
         write!(
             svg,

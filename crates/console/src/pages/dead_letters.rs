@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::Path;
+use tidings_core::id::DeliveryId;
 use tidings_core::name::Space;
 use tidings_core::token::Scope;
 
@@ -60,12 +61,16 @@ pub(crate) async fn list(
     let base = format!("/s/{space}");
     let here = format!("{base}/dead-letters");
     let url = |next: Cursor| format!("{here}?{}", asked.with("cursor", &next.to_string()));
-    let mut choices: Vec<(String, String)> =
-        names.iter().map(|(id, name)| (id.clone(), name.clone())).collect();
+    let mut choices: Vec<(String, String)> = names
+        .iter()
+        .map(|(id, name)| (id.clone(), name.clone()))
+        .collect();
     choices.sort_by(|(_, a), (_, b)| a.cmp(b));
     let (notice, notice_tone) = notice(asked.parse("sent"), asked.parse("failed"));
     Ok(html(&Page {
-        frame: visitor.frame("Dead letters", "dead-letters", &space).await?,
+        frame: visitor
+            .frame("Dead letters", "dead-letters", &space)
+            .await?,
         webhook: asked.text("webhook").to_owned(),
         topic: asked.text("topic").to_owned(),
         choices,
@@ -85,7 +90,10 @@ fn notice(sent: Option<u64>, failed: Option<u64>) -> (String, &'static str) {
         (Some(0), 0) => (String::from("Tick what is to be sent again first."), "warn"),
         (Some(sent), 0) => {
             let sent = plural(sent, "delivery").replace("deliverys", "deliveries");
-            (format!("Sent again: {sent}. Each leaves this list with its next attempt."), "ok")
+            (
+                format!("Sent again: {sent}. Each leaves this list with its next attempt."),
+                "ok",
+            )
         }
         (Some(sent), failed) => {
             let text = format!(
@@ -116,11 +124,21 @@ pub(crate) async fn redeliver(
         "" => String::new(),
         webhook => format!("&webhook={webhook}"),
     };
-    let webhook = webhook.replace(|c: char| !c.is_ascii_alphanumeric() && !"&=_-".contains(c), "");
-    Ok(see(&format!("/s/{space}/dead-letters?sent={sent}&failed={failed}{webhook}")))
+    let webhook = webhook.replace(
+        |c: char| !c.is_ascii_alphanumeric() && !"&=_-".contains(c),
+        "",
+    );
+    Ok(see(&format!(
+        "/s/{space}/dead-letters?sent={sent}&failed={failed}{webhook}"
+    )))
 }
 
 async fn again(visitor: &Visitor, space: &Space, id: &str) -> Answer<()> {
-    visitor.desk.app.redeliver(&visitor.actor(), space, id).await?;
+    let id: DeliveryId = id.parse().map_err(|_| Oops::not_found("delivery"))?;
+    visitor
+        .desk
+        .app
+        .redeliver(&visitor.actor(), space, &id)
+        .await?;
     Ok(())
 }

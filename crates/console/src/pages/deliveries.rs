@@ -141,7 +141,9 @@ pub(crate) async fn page_of(
             let log = &visitor.desk.app.log;
             let names = visitor.desk.names(space).await?;
             let is_first = cursor.clone();
-            let page = log.deliveries(space.as_str(), conditions, is_first, PAGE).await?;
+            let page = log
+                .deliveries(space.as_str(), conditions, is_first, PAGE)
+                .await?;
             for delivery in &page.items {
                 let name = names.get(&delivery.webhook);
                 let name = name.map_or(delivery.webhook.as_str(), String::as_str);
@@ -183,7 +185,13 @@ pub(crate) async fn list(
     let base = format!("/s/{space}");
     let here = format!("{base}/deliveries");
     let shown = page_of(&visitor, &space, &asked, None, &here).await?;
-    let Shown { rows, filter, older, is_first, first } = shown;
+    let Shown {
+        rows,
+        filter,
+        older,
+        is_first,
+        first,
+    } = shown;
     Ok(html(&Page {
         frame: visitor.frame("Deliveries", "deliveries", &space).await?,
         base,

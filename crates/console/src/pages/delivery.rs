@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::Path;
 use jiff::Timestamp;
+use tidings_core::id::DeliveryId;
 use tidings_core::name::Space;
 use tidings_core::token::Scope;
 use tidings_proto::{timestamp_from_wire, v1};
@@ -111,8 +112,14 @@ pub(crate) async fn show(
     let name = names.get(&delivery.webhook).cloned();
     let name = name.unwrap_or_else(|| format!("{} (deleted)", delivery.webhook));
     let (notice, notice_tone) = match (asked.has("redelivered"), is_test) {
-        (true, _) => ("It is sent again, under the same id. Its next attempt appears here.", "ok"),
-        (_, true) => ("This is a test event. It went through the whole pipeline.", "info"),
+        (true, _) => (
+            "It is sent again, under the same id. Its next attempt appears here.",
+            "ok",
+        ),
+        (_, true) => (
+            "This is a test event. It went through the whole pipeline.",
+            "info",
+        ),
         _ => ("", ""),
     };
     let next = next_attempt(&delivery, &attempts);
@@ -150,6 +157,7 @@ pub(crate) async fn redeliver(
 ) -> Answer {
     let space = visitor.space(&space, Scope::DeliveriesWrite)?;
     let app = &visitor.desk.app;
+    let id: DeliveryId = id.parse().map_err(|_| Oops::not_found("delivery"))?;
     app.redeliver(&visitor.actor(), &space, &id).await?;
     Ok(see(&format!("/s/{space}/deliveries/{id}?redelivered")))
 }
@@ -174,7 +182,9 @@ fn summary(delivery: &Delivery, attempts: &[v1::Attempt]) -> String {
 }
 
 fn next_attempt(delivery: &Delivery, attempts: &[v1::Attempt]) -> Option<Timestamp> {
-    let last = attempts.last().filter(|_| delivery.status == Status::Retrying);
+    let last = attempts
+        .last()
+        .filter(|_| delivery.status == Status::Retrying);
     last.and_then(|last| time(last.next_attempt_at))
 }
 
@@ -231,7 +241,12 @@ fn one(attempt: &v1::Attempt, open: bool, now: Timestamp) -> Attempt {
         error: sentence(&attempt.error),
         advice: advice(&attempt.outcome),
         total: chart::micros(timings.total_us),
-        bar: chart::timing_bar(&parts.iter().map(|(class, _, us)| (*class, *us)).collect::<Vec<_>>()),
+        bar: chart::timing_bar(
+            &parts
+                .iter()
+                .map(|(class, _, us)| (*class, *us))
+                .collect::<Vec<_>>(),
+        ),
         parts: parts
             .iter()
             .map(|(class, text, us)| Part {
@@ -258,8 +273,15 @@ fn one(attempt: &v1::Attempt, open: bool, now: Timestamp) -> Attempt {
 fn footnote(attempt: &v1::Attempt, now: Timestamp) -> String {
     let mut notes = Vec::new();
     if !attempt.remote_address.is_empty() {
-        let connection = if attempt.connection_reused { "kept" } else { "new" };
-        notes.push(format!("To {} on a {connection} connection", attempt.remote_address));
+        let connection = if attempt.connection_reused {
+            "kept"
+        } else {
+            "new"
+        };
+        notes.push(format!(
+            "To {} on a {connection} connection",
+            attempt.remote_address
+        ));
     }
     if !attempt.sender.is_empty() {
         notes.push(format!("by the sender {}", attempt.sender));
@@ -267,7 +289,10 @@ fn footnote(attempt: &v1::Attempt, now: Timestamp) -> String {
     if let Some(next) = time(attempt.next_attempt_at) {
         let started = time(attempt.started_at).unwrap_or(now);
         let wait = next.duration_since(started).as_secs();
-        notes.push(format!("the next attempt was due {} later", span(wait.unsigned_abs())));
+        notes.push(format!(
+            "the next attempt was due {} later",
+            span(wait.unsigned_abs())
+        ));
     }
     notes.join(", ")
 }
@@ -277,7 +302,9 @@ fn phases(timings: &v1::Timings) -> Vec<(&'static str, &'static str, u64)> {
     let set_up = timings.dns_us + timings.connect_us + timings.tls_us;
     // The first byte and the total are counted from the beginning.
     let wait = timings.first_byte_us.saturating_sub(set_up);
-    let rest = timings.total_us.saturating_sub(timings.first_byte_us.max(set_up));
+    let rest = timings
+        .total_us
+        .saturating_sub(timings.first_byte_us.max(set_up));
     let (wait, rest) = match timings.first_byte_us {
         0 => (timings.total_us.saturating_sub(set_up), 0),
         _ => (wait, rest),
@@ -299,7 +326,11 @@ fn pairs(headers: &[v1::Header]) -> Vec<(String, String)> {
 
 /// The request as a command, without what is secret.
 fn curl(request: &v1::Request) -> String {
-    let mut command = format!("curl -i -X {} {}", quote(&request.method), quote(&request.url));
+    let mut command = format!(
+        "curl -i -X {} {}",
+        quote(&request.method),
+        quote(&request.url)
+    );
     for header in &request.headers {
         let is_own = header.name.eq_ignore_ascii_case("content-length");
         if !is_own && header.value != HIDDEN {
@@ -346,7 +377,10 @@ mod tests {
             body_bytes: 5,
         };
         let command = curl(&request);
-        assert!(command.contains(r"'https://a.example/?x=$(id)'\'''"), "{command}");
+        assert!(
+            command.contains(r"'https://a.example/?x=$(id)'\'''"),
+            "{command}"
+        );
         assert!(command.contains(r"'x-note: it'\''s `id`'"), "{command}");
         assert!(!command.contains("authorization") && !command.contains("content-length"));
     }

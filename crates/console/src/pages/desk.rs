@@ -80,7 +80,10 @@ impl Desk {
         let webhooks = self.app.manage.webhooks(Some(space)).await?;
         let name = |kept: &tidings_manage::webhook::Kept| {
             let definition = &kept.webhook.definition;
-            (kept.webhook.id.to_string(), shown_name(&definition.name, &definition.url))
+            (
+                kept.webhook.id.to_string(),
+                shown_name(&definition.name, &definition.url),
+            )
         };
         let names: Names = Arc::new(webhooks.iter().map(name).collect());
         let mut all = self.names.lock().unwrap_or_else(PoisonError::into_inner);

@@ -55,10 +55,7 @@ struct Page {
 }
 
 /// The page.
-pub(crate) async fn show(
-    visitor: Visitor,
-    Path((space, id)): Path<(String, String)>,
-) -> Answer {
+pub(crate) async fn show(visitor: Visitor, Path((space, id)): Path<(String, String)>) -> Answer {
     let space = visitor.space(&space, Scope::DeliveriesRead)?;
     let app = &visitor.desk.app;
     let filter = EventFilter {
@@ -76,7 +73,10 @@ pub(crate) async fn show(
         event: Some(id.clone()),
         ..DeliveryFilter::default()
     };
-    let deliveries = app.log.deliveries(space.as_str(), of_event, None, DELIVERIES_MAX).await?;
+    let deliveries = app
+        .log
+        .deliveries(space.as_str(), of_event, None, DELIVERIES_MAX)
+        .await?;
     let deliveries: HashMap<String, Delivery> = deliveries
         .items
         .into_iter()
@@ -101,10 +101,7 @@ pub(crate) async fn show(
     }))
 }
 
-fn facts(
-    event: &crate::log::Event,
-    stored: Option<&StoredEvent>,
-) -> Vec<(&'static str, String)> {
+fn facts(event: &crate::log::Event, stored: Option<&StoredEvent>) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("Id", event.id.clone()),
         ("Environment", event.environment.clone()),
@@ -146,7 +143,9 @@ fn judge(
     let id = webhook.id.to_string();
     let delivery = deliveries.get(&id);
     let explanation = stored.map(|stored| explain(webhook, &stored.event));
-    let matches = explanation.as_ref().is_some_and(|explanation| explanation.matches);
+    let matches = explanation
+        .as_ref()
+        .is_some_and(|explanation| explanation.matches);
     let (badge, why) = match (delivery, matches, explanation.is_some()) {
         (Some(delivery), _, _) => (
             Badge::of_delivery(delivery.status),
@@ -196,7 +195,10 @@ fn first_no(explanation: Option<&Explanation>) -> String {
     let Some(explanation) = explanation else {
         return String::new();
     };
-    let failed = explanation.checks.iter().find(|check| check.verdict != Truth::Yes);
+    let failed = explanation
+        .checks
+        .iter()
+        .find(|check| check.verdict != Truth::Yes);
     match failed.map(|check| check.operator.as_str()) {
         Some("enabled") => String::from("it is disabled"),
         Some("topics") => String::from("another topic"),
@@ -210,7 +212,11 @@ fn lines(checks: &[Check], depth: usize, into: &mut Vec<Line>) {
     for check in checks {
         into.push(Line {
             depth: depth.min(DEPTH_MAX),
-            tone: if check.verdict == Truth::Yes { "ok" } else { "bad" },
+            tone: if check.verdict == Truth::Yes {
+                "ok"
+            } else {
+                "bad"
+            },
             text: told(check),
         });
         lines(&check.checks, depth + 1, into);
@@ -219,7 +225,11 @@ fn lines(checks: &[Check], depth: usize, into: &mut Vec<Line>) {
 
 /// A condition and what it saw, as a sentence.
 fn told(check: &Check) -> String {
-    let wanted = check.wanted.as_ref().map(ToString::to_string).unwrap_or_default();
+    let wanted = check
+        .wanted
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let saw = match &check.saw {
         None => String::from("nothing"),
         Some(saw) => seen(saw),
@@ -240,7 +250,8 @@ fn seen(saw: &Saw) -> String {
         Saw::Beginning { beginning, .. } => format!("{beginning}…"),
         Saw::Change { before, after } => {
             let show = |saw: &Option<Box<Saw>>| {
-                saw.as_ref().map_or_else(|| String::from("nothing"), |saw| seen(saw))
+                saw.as_ref()
+                    .map_or_else(|| String::from("nothing"), |saw| seen(saw))
             };
             format!("{} before and {} after", show(before), show(after))
         }

@@ -58,7 +58,9 @@ pub(crate) async fn list(
         topic: asked.text("topic").to_owned(),
         from: asked.text("from").to_owned(),
         to: asked.text("to").to_owned(),
-        is_search: ["q", "topic", "from", "to"].iter().any(|name| !asked.text(name).is_empty()),
+        is_search: ["q", "topic", "from", "to"]
+            .iter()
+            .any(|name| !asked.text(name).is_empty()),
         problem: String::new(),
         rows: Vec::new(),
         older: None,

@@ -392,8 +392,14 @@ mod tests {
             (vec![("sec-fetch-site", "same-origin")], true),
             (vec![("sec-fetch-site", "cross-site")], false),
             (vec![("sec-fetch-site", "same-site")], false),
-            (vec![("origin", "https://a.example"), ("host", "a.example")], true),
-            (vec![("origin", "https://b.example"), ("host", "a.example")], false),
+            (
+                vec![("origin", "https://a.example"), ("host", "a.example")],
+                true,
+            ),
+            (
+                vec![("origin", "https://b.example"), ("host", "a.example")],
+                false,
+            ),
             (vec![("origin", "null"), ("host", "a.example")], false),
             (vec![("host", "a.example")], true),
         ] {

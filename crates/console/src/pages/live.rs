@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Path;
-use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::IntoResponse as _;
+use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream;
 use http::StatusCode;
 use tidings_core::name::Space;
@@ -106,7 +106,11 @@ impl Follower {
     async fn is_signed_in(&self) -> bool {
         let Visitor { desk, session, .. } = &self.visitor;
         let now = clock::now();
-        let has_token = desk.app.tokens.find_hash(&session.token_hash, now).is_some();
+        let has_token = desk
+            .app
+            .tokens
+            .find_hash(&session.token_hash, now)
+            .is_some();
         // A broker that does not answer is no reason to sign anybody out.
         let found = desk.sessions.find(&self.visitor.cookie).await;
         has_token && session.holds(now) && !matches!(found, Ok(None))

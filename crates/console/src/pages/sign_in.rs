@@ -40,7 +40,11 @@ pub(crate) async fn home(visitor: Visitor) -> Answer {
     Ok(match space {
         Some(space) => {
             let may = visitor.admin_frame("", "").await?.may;
-            let part = if may.webhooks_read { "webhooks" } else { "deliveries" };
+            let part = if may.webhooks_read {
+                "webhooks"
+            } else {
+                "deliveries"
+            };
             see(&format!("/s/{space}/{part}"))
         }
         None if visitor.caller.is_admin() => see("/admin/spaces"),
@@ -148,7 +152,9 @@ fn theme_of(headers: &HeaderMap) -> Theme {
 /// A path of ours to go to; never another site.
 fn local(back: &str) -> String {
     let is_path = back.starts_with('/') && !back.starts_with("//") && !back.starts_with("/\\");
-    let is_plain = back.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\');
+    let is_plain = back
+        .bytes()
+        .all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\');
     match is_path && is_plain && !back.starts_with("/sign-") {
         true => back.to_owned(),
         false => String::from("/"),
@@ -162,7 +168,14 @@ mod tests {
     #[test]
     fn signing_in_leads_to_pages_of_ours_only() {
         assert_eq!(local("/s/acme/webhooks?q=a"), "/s/acme/webhooks?q=a");
-        for bad in ["", "https://evil.example", "//evil.example", "/\\evil", "/a\r\nb", "/sign-in"] {
+        for bad in [
+            "",
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil",
+            "/a\r\nb",
+            "/sign-in",
+        ] {
             assert_eq!(local(bad), "/", "{bad:?}");
         }
     }

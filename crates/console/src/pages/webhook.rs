@@ -27,6 +27,8 @@ use form::SecretRow;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const LATEST: usize = 8;
+/// Beyond it nobody counts.
+const COUNT_MAX: u64 = 100_000;
 
 /// A page that shows a secret once.
 #[derive(Debug, Template)]
@@ -52,7 +54,10 @@ async fn secret_page(
 ) -> Answer<Secret> {
     let frame = visitor.frame(heading, "webhooks", space).await?;
     Ok(Secret {
-        frame: Frame { live: None, ..frame },
+        frame: Frame {
+            live: None,
+            ..frame
+        },
         base: format!("/s/{space}"),
         back: format!("/s/{space}/webhooks/{}", webhook.id),
         name: shown_name(&webhook.definition.name, &webhook.definition.url),
@@ -142,8 +147,21 @@ pub(crate) async fn show(
             let base = page.here.clone();
             let webhook = Some(page.id.clone());
             let shown = page_of(&visitor, &space, &asked, webhook, &base).await?;
-            let Shown { rows, filter, older, is_first, first } = shown;
-            page = Page { rows, filter, older, is_first, first, ..page };
+            let Shown {
+                rows,
+                filter,
+                older,
+                is_first,
+                first,
+            } = shown;
+            page = Page {
+                rows,
+                filter,
+                older,
+                is_first,
+                first,
+                ..page
+            };
         }
         _ => {}
     }
@@ -162,7 +180,7 @@ async fn fares(visitor: &Visitor, space: &Space, page: &mut Page) -> Answer<()> 
             from,
             ..DeliveryFilter::default()
         };
-        log.count(space.as_str(), filter)
+        log.count_upto(space.as_str(), filter, COUNT_MAX)
     };
     let waiting = count(Status::Retrying, None).await?;
     page.backlog = number(waiting);
@@ -289,7 +307,11 @@ fn delivery_facts(view: &Value) -> Vec<(&'static str, String)> {
         }
         Some(other) => other.to_string(),
     };
-    let rate = format!("{} in {}", text("/rateLimit/requests"), text("/rateLimit/per"));
+    let rate = format!(
+        "{} in {}",
+        text("/rateLimit/requests"),
+        text("/rateLimit/per")
+    );
     vec![
         ("Retries", text("/maxRetries")),
         ("Waits", text("/retrySchedule")),
@@ -305,7 +327,10 @@ fn delivery_facts(view: &Value) -> Vec<(&'static str, String)> {
 pub(super) fn last_day(now: Timestamp) -> (i64, i64) {
     let from = now.checked_sub(DAY).unwrap_or(Timestamp::MIN);
     // What happens this moment is in it.
-    (from.as_microsecond(), now.as_microsecond().saturating_add(1))
+    (
+        from.as_microsecond(),
+        now.as_microsecond().saturating_add(1),
+    )
 }
 
 /// The hour at which each part of the day began.

@@ -99,7 +99,10 @@ fn is_wanted(kept: &Kept, asked: &Fields) -> bool {
     let is_found = has(&definition.name)
         || has(&definition.url)
         || has(kept.webhook.id.as_str())
-        || definition.topics.iter().any(|topic| has(&topic.to_string()));
+        || definition
+            .topics
+            .iter()
+            .any(|topic| has(&topic.to_string()));
     let status = kept.effective().status;
     let is_state = match asked.text("state") {
         "active" => status == Status::Active,
@@ -117,7 +120,10 @@ async fn row(visitor: &Visitor, space: &Space, kept: &Kept, shows_health: bool) 
     let (from, to) = last_day(visitor.now);
     let log = &visitor.desk.app.log;
     let health = match shows_health {
-        true => log.health(space.as_str(), webhook.id.as_str(), from, to).await?,
+        true => {
+            log.health(space.as_str(), webhook.id.as_str(), from, to)
+                .await?
+        }
         false => Health::default(),
     };
     let (rate, rate_tone) = rate(health.delivered, health.attempts);

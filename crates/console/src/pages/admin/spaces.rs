@@ -104,8 +104,14 @@ pub(crate) async fn space_settings(
     let rate = settings.ingest_rate;
     let typed = Fields(vec![
         (String::from("name"), settings.name),
-        (String::from("rate"), text(rate.map(|rate| rate.events_per_second))),
-        (String::from("burst"), text(rate.and_then(|rate| rate.burst))),
+        (
+            String::from("rate"),
+            text(rate.map(|rate| rate.events_per_second)),
+        ),
+        (
+            String::from("burst"),
+            text(rate.and_then(|rate| rate.burst)),
+        ),
     ]);
     let mut page = settings_page(&visitor, &space, &typed, &[]).await?;
     page.version = kept.version;
@@ -126,7 +132,9 @@ pub(crate) async fn save_space(
         Err(faults) => Err(Error::Invalid(faults)),
         Ok(settings) => {
             let manage = &visitor.desk.app.manage;
-            manage.put_space(&visitor.actor(), &space, settings, version).await
+            manage
+                .put_space(&visitor.actor(), &space, settings, version)
+                .await
         }
     };
     let (status, faults, problem) = match stored {
@@ -160,7 +168,9 @@ async fn settings_page(
             .map_or_else(String::new, |fault| sentence(&fault.detail)),
     };
     Ok(Settings {
-        frame: visitor.frame(&format!("Settings of {space}"), "settings", space).await?,
+        frame: visitor
+            .frame(&format!("Settings of {space}"), "settings", space)
+            .await?,
         space: space.to_string(),
         version: 0,
         notice: "",
@@ -198,10 +208,16 @@ fn read(fields: &Fields) -> Result<SpaceSettings, Vec<FieldError>> {
     let burst = fields.text("burst");
     let events_per_second = rate.parse::<u32>().ok();
     if !rate.is_empty() && events_per_second.is_none() {
-        fault("/ingestRate/eventsPerSecond", "write a whole number, such as 100");
+        fault(
+            "/ingestRate/eventsPerSecond",
+            "write a whole number, such as 100",
+        );
     }
     if rate.is_empty() && !burst.is_empty() {
-        fault("/ingestRate/eventsPerSecond", "say how many per second first");
+        fault(
+            "/ingestRate/eventsPerSecond",
+            "say how many per second first",
+        );
     }
     let at_once = burst.parse().ok();
     if !burst.is_empty() && at_once.is_none() {

@@ -58,7 +58,11 @@ pub(crate) async fn status(visitor: Visitor) -> Answer {
     let lag = app.log.lag();
     let log = match lag.seconds {
         0 => String::from("up to date."),
-        seconds => format!("{} and {} behind.", plural(lag.messages, "message"), span(seconds)),
+        seconds => format!(
+            "{} and {} behind.",
+            plural(lag.messages, "message"),
+            span(seconds)
+        ),
     };
     let mut frame = visitor.admin_frame("Status", "status").await?;
     frame.live = frame.space.as_ref().map(|space| format!("/s/{space}/live"));

@@ -92,7 +92,9 @@ async fn page(visitor: &Visitor, typed: &Fields, faults: &[FieldError]) -> Answe
         id: token.id,
     };
     let fault = |pointer: &str| {
-        let found = faults.iter().find(|fault| fault.pointer.starts_with(pointer));
+        let found = faults
+            .iter()
+            .find(|fault| fault.pointer.starts_with(pointer));
         found.map_or_else(String::new, |fault| sentence(&fault.detail))
     };
     let is_ticked = |scope: Scope| typed.all("scope").any(|own| own == scope.as_str());
@@ -180,7 +182,9 @@ fn read(fields: &Fields) -> Result<NewToken, Error> {
     if scopes.is_empty() {
         return Err(Error::field("/scopes", "missing", "tick what it may do"));
     }
-    let days = EXPIRIES.iter().find(|(value, _, _)| *value == fields.text("expires"));
+    let days = EXPIRIES
+        .iter()
+        .find(|(value, _, _)| *value == fields.text("expires"));
     let days = days.map_or(0, |(_, _, days)| *days);
     let expires = match days {
         0 => Expiry::Never,
@@ -201,7 +205,11 @@ pub(crate) async fn ask_revoke(visitor: Visitor, Path(id): Path<String>) -> Answ
     let Some(token) = tokens.into_iter().find(|token| token.id == id) else {
         return Err(Oops::NotFound(String::from("There is no such token.")));
     };
-    let name = if token.name.is_empty() { &token.id } else { &token.name };
+    let name = if token.name.is_empty() {
+        &token.id
+    } else {
+        &token.name
+    };
     let heading = format!("Revoke {name}?");
     let mut paragraphs = vec![String::from(
         "It stops working at once, everywhere, and signs out who signed in with it.",
@@ -226,7 +234,12 @@ pub(crate) async fn ask_revoke(visitor: Visitor, Path(id): Path<String>) -> Answ
 /// Makes a token good for nothing.
 pub(crate) async fn revoke(visitor: Visitor, Path(id): Path<String>) -> Answer {
     visitor.need_admin()?;
-    visitor.desk.app.manage.revoke_token(&visitor.actor(), &id).await?;
+    visitor
+        .desk
+        .app
+        .manage
+        .revoke_token(&visitor.actor(), &id)
+        .await?;
     visitor.desk.changed();
     Ok(see("/admin/tokens"))
 }

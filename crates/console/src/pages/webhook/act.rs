@@ -64,9 +64,15 @@ impl Meant {
         let definition = &kept.webhook.definition;
         let name = shown_name(&definition.name, &definition.url);
         let heading = format!("{verb} {name}?");
-        let frame = self.visitor.frame(&heading, "webhooks", &self.space).await?;
+        let frame = self
+            .visitor
+            .frame(&heading, "webhooks", &self.space)
+            .await?;
         Ok(Confirm {
-            frame: Frame { live: None, ..frame },
+            frame: Frame {
+                live: None,
+                ..frame
+            },
             heading,
             paragraphs: paragraphs.iter().map(|&text| text.to_owned()).collect(),
             action: String::new(),
@@ -119,8 +125,10 @@ pub(crate) async fn disable(visitor: Visitor, place: Place) -> Answer {
 
 pub(crate) async fn ask_pause(visitor: Visitor, place: Place) -> Answer {
     let meant = Meant::new(visitor, place)?;
-    let paragraphs = ["Its deliveries wait until somebody resumes it. None of them uses up an \
-                       attempt, none is lost."];
+    let paragraphs = [
+        "Its deliveries wait until somebody resumes it. None of them uses up an \
+                       attempt, none is lost.",
+    ];
     let action = format!("{}/pause", meant.url());
     let page = meant.ask("Pause", &paragraphs).await?;
     Ok(html(&Confirm { action, ..page }))
@@ -211,8 +219,10 @@ pub(crate) async fn ask_remove_secret(
     if !is_word(&secret) {
         return Err(Oops::not_found("secret"));
     }
-    let paragraphs = ["It stops signing at once. A receiver that only knows this secret refuses \
-                       what comes from then on."];
+    let paragraphs = [
+        "It stops signing at once. A receiver that only knows this secret refuses \
+                       what comes from then on.",
+    ];
     let action = format!("{}/secrets/{secret}/remove", meant.url());
     let page = meant.ask("Remove a signing secret of", &paragraphs).await?;
     Ok(html(&Confirm {

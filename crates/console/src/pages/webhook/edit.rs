@@ -1,9 +1,9 @@
 //! Creating and changing a webhook: the form, what is wrong with it, and what it would do.
 
 use askama::Template;
+use axum::Json;
 use axum::extract::Path;
 use axum::response::IntoResponse as _;
-use axum::Json;
 use http::StatusCode;
 use serde_json::json;
 use tidings_core::id::WebhookId;
@@ -19,7 +19,7 @@ use super::super::frame::Frame;
 use super::super::guard::{Posted, Visitor, webhook_id};
 use super::super::words::sentence;
 use super::dry_run;
-use super::form::{Form, FilterRow, HeaderRow, definition};
+use super::form::{FilterRow, Form, HeaderRow, definition};
 use super::preview::{self, Preview};
 use super::secret_page;
 
@@ -77,12 +77,14 @@ pub(crate) async fn new(visitor: Visitor, Path(space): Path<String>) -> Answer {
 }
 
 /// The form of a webhook that is there.
-pub(crate) async fn edit(
-    visitor: Visitor,
-    Path((space, id)): Path<(String, String)>,
-) -> Answer {
+pub(crate) async fn edit(visitor: Visitor, Path((space, id)): Path<(String, String)>) -> Answer {
     let space = visitor.space(&space, Scope::WebhooksWrite)?;
-    let old = visitor.desk.app.manage.webhook(&space, &webhook_id(&id)?).await?;
+    let old = visitor
+        .desk
+        .app
+        .manage
+        .webhook(&space, &webhook_id(&id)?)
+        .await?;
     let form = Form::of(&old.view(), visitor.now);
     let origin = Origin {
         space,
@@ -158,7 +160,10 @@ pub(crate) async fn save(
         Ok(saved) if saved.made.is_some() => created(&visitor, &origin.space, saved).await,
         Ok(_) => {
             visitor.desk.changed();
-            Ok(see(&format!("/s/{}/webhooks/{id}?tab=settings", origin.space)))
+            Ok(see(&format!(
+                "/s/{}/webhooks/{id}?tab=settings",
+                origin.space
+            )))
         }
         Err(error) => refused(&visitor, &origin, form, error).await,
     }
@@ -177,7 +182,11 @@ async fn created(visitor: &Visitor, space: &Space, saved: Saved) -> Answer {
     let page = secret_page(visitor, space, &kept.webhook, heading).await?;
     let page = super::Secret {
         secret: made.key.expose().to_owned(),
-        warnings: saved.warnings.iter().map(|warning| sentence(warning)).collect(),
+        warnings: saved
+            .warnings
+            .iter()
+            .map(|warning| sentence(warning))
+            .collect(),
         ..page
     };
     Ok((StatusCode::CREATED, html(&page)).into_response())
@@ -260,17 +269,22 @@ pub(crate) async fn dry_run(
     let origin = origin(&visitor, &space, &fields).await?;
     visitor.space(&space, Scope::DeliveriesRead)?;
     let mut form = Form::typed(&fields);
-    let (definition, mut faults) = definition(&mut form);
-    faults.extend(wrong_with(&visitor, &origin, definition.clone()).await?);
+    let (mut definition, mut faults) = definition(&mut form);
     // A URL and a name have nothing to do with which events match.
+    definition.retain(|field, _| ["topics", "contentTypes", "filters"].contains(&field.as_str()));
     faults.retain(|fault| {
-        let about = ["/topics", "/filters", "/rawFilters", "/contentTypes"];
+        let about = ["/filters", "/rawFilters"];
         about.iter().any(|prefix| fault.pointer.starts_with(prefix))
     });
-    form.dry_run = Some(match faults.is_empty() {
-        true => dry_run::run(&visitor.desk.app, &origin.space, &definition).await?,
-        false => dry_run::impossible(),
-    });
+    if faults.is_empty() {
+        let mut draft = Draft::default();
+        draft.merge(definition);
+        match dry_run::run(&visitor.desk.app, &origin.space, draft).await? {
+            Ok(run) => form.dry_run = Some(run),
+            Err(wrong) => faults = wrong,
+        }
+    }
+    form.dry_run.get_or_insert_with(dry_run::impossible);
     form.faults = faults;
     let page = page(&visitor, &origin, form).await?;
     Ok(html(&page))
@@ -280,7 +294,14 @@ async fn origin(visitor: &Visitor, space: &str, fields: &Fields) -> Answer<Origi
     let space = visitor.space(space, Scope::WebhooksWrite)?;
     let old = match fields.text("id") {
         "" => None,
-        id => Some(visitor.desk.app.manage.webhook(&space, &webhook_id(id)?).await?),
+        id => Some(
+            visitor
+                .desk
+                .app
+                .manage
+                .webhook(&space, &webhook_id(id)?)
+                .await?,
+        ),
     };
     Ok(Origin {
         space,
@@ -303,7 +324,9 @@ async fn wrong_with(
     let app = &visitor.desk.app;
     let old = origin.old.as_ref().map(|old| &old.webhook);
     let draft = origin.draft(definition);
-    app.manage.check_webhook(draft, &app.reach.policy, old).await
+    app.manage
+        .check_webhook(draft, &app.reach.policy, old)
+        .await
 }
 
 fn preview_of(visitor: &Visitor, origin: &Origin, form: &mut Form) -> (Option<Preview>, String) {
@@ -330,7 +353,11 @@ async fn page(visitor: &Visitor, origin: &Origin, mut form: Form) -> Answer<Page
         form.has_password = shown.has_password;
         for row in &mut form.headers {
             let same = |own: &&HeaderRow| own.key.eq_ignore_ascii_case(&row.key);
-            row.is_kept = shown.headers.iter().find(same).is_some_and(|own| own.is_kept);
+            row.is_kept = shown
+                .headers
+                .iter()
+                .find(same)
+                .is_some_and(|own| own.is_kept);
         }
     }
     let id = origin.id().map(ToString::to_string);
@@ -338,7 +365,11 @@ async fn page(visitor: &Visitor, origin: &Origin, mut form: Form) -> Answer<Page
         Some(id) => {
             let own = format!("{base}/webhooks/{id}");
             let back = format!("{own}?tab=settings");
-            (format!("Edit {}", form.shown_name()), format!("{own}/edit"), back)
+            (
+                format!("Edit {}", form.shown_name()),
+                format!("{own}/edit"),
+                back,
+            )
         }
         None => {
             let list = format!("{base}/webhooks");

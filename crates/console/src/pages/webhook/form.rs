@@ -178,7 +178,11 @@ impl Form {
         }
         let count = self.faults.len();
         if lines.is_empty() && count > 0 {
-            let fields = if count == 1 { "One field needs" } else { "Some fields need" };
+            let fields = if count == 1 {
+                "One field needs"
+            } else {
+                "Some fields need"
+            };
             return format!("{fields} your attention. Nothing was stored yet.");
         }
         lines.join(" ")

@@ -54,12 +54,28 @@ const OTHERS: [&str; 12] = [
     "Delivery.exhausted",
 ];
 const FORMATS: [(&str, &str, &str); 6] = [
-    ("standard", "Standard Webhooks", "An envelope with type, timestamp and data. For receivers of your own."),
-    ("contentful", "Contentful", "As Contentful sends it, with its headers."),
+    (
+        "standard",
+        "Standard Webhooks",
+        "An envelope with type, timestamp and data. For receivers of your own.",
+    ),
+    (
+        "contentful",
+        "Contentful",
+        "As Contentful sends it, with its headers.",
+    ),
     ("umbraco", "Umbraco", "As Umbraco CMS sends it."),
     ("heartcore", "Umbraco Heartcore", "As Heartcore sends it."),
-    ("cloudevents-binary", "CloudEvents, binary", "The payload, with ce-… headers."),
-    ("cloudevents-structured", "CloudEvents, structured", "One JSON document with everything."),
+    (
+        "cloudevents-binary",
+        "CloudEvents, binary",
+        "The payload, with ce-… headers.",
+    ),
+    (
+        "cloudevents-structured",
+        "CloudEvents, structured",
+        "One JSON document with everything.",
+    ),
 ];
 
 /// A column of the grid.

@@ -189,7 +189,10 @@ fn delivery(form: &Form, faults: &mut Vec<FieldError>) -> Value {
         plan.extend(whole(field, text).map(|value| (field.to_owned(), value)));
     }
     let mut rate = Map::new();
-    for (field, text) in [("requests", &form.rate_requests), ("burst", &form.rate_burst)] {
+    for (field, text) in [
+        ("requests", &form.rate_requests),
+        ("burst", &form.rate_burst),
+    ] {
         let value = whole(&format!("rateLimit/{field}"), text);
         rate.extend(value.map(|value| (field.to_owned(), value)));
     }
@@ -200,7 +203,10 @@ fn delivery(form: &Form, faults: &mut Vec<FieldError>) -> Value {
         rate.entry("per").or_insert_with(|| "1s".into());
         plan.insert(String::from("rateLimit"), rate.into());
     } else if !rate.is_empty() && form.rate_requests.is_empty() {
-        faults.push(fault("/delivery/rateLimit/requests", "say how many requests"));
+        faults.push(fault(
+            "/delivery/rateLimit/requests",
+            "say how many requests",
+        ));
     }
     for (field, text) in [
         ("timeout", &form.timeout),
@@ -239,7 +245,10 @@ mod tests {
     fn read(text: &str) -> (Map<String, Value>, Vec<String>) {
         let mut form = Form::typed(&Fields::read(text.as_bytes()));
         let (fields, faults) = definition(&mut form);
-        (fields, faults.into_iter().map(|fault| fault.pointer).collect())
+        (
+            fields,
+            faults.into_iter().map(|fault| fault.pointer).collect(),
+        )
     }
 
     #[test]
@@ -254,13 +263,18 @@ mod tests {
 
     #[test]
     fn topics_of_the_grid_and_free_ones_come_together_once() {
-        let (fields, _) = read("topic=Entry.publish&topic=Entry.*&free_topics=Entry.*%0ARelease.execute");
-        assert_eq!(fields["topics"], json!(["Entry.publish", "Entry.*", "Release.execute"]));
+        let (fields, _) =
+            read("topic=Entry.publish&topic=Entry.*&free_topics=Entry.*%0ARelease.execute");
+        assert_eq!(
+            fields["topics"],
+            json!(["Entry.publish", "Entry.*", "Release.execute"])
+        );
     }
 
     #[test]
     fn a_secret_header_that_is_not_typed_again_stays() {
-        let text = "header.0.key=A&header.0.secret=true&header.3.key=B&header.3.value=v&header.9.key=";
+        let text =
+            "header.0.key=A&header.0.secret=true&header.3.key=B&header.3.value=v&header.9.key=";
         let (fields, _) = read(text);
         let expected = json!([{"key": "A", "secret": true}, {"key": "B", "value": "v"}]);
         assert_eq!(fields["headers"], expected);
@@ -268,7 +282,8 @@ mod tests {
 
     #[test]
     fn what_is_no_number_or_json_is_told_beside_its_field() {
-        let text = "max_retries=many&rate_burst=5&transformation=%7B&raw_filters=7&filter.0.value=x";
+        let text =
+            "max_retries=many&rate_burst=5&transformation=%7B&raw_filters=7&filter.0.value=x";
         let (_, faults) = read(text);
         let expected = [
             "/filters/0",

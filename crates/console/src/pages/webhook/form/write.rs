@@ -29,8 +29,9 @@ impl Form {
             let list = list.into_iter().flatten().filter_map(Value::as_str);
             list.map(str::to_owned).collect()
         };
-        let (topics, free): (Vec<_>, Vec<_>) =
-            texts("/topics").into_iter().partition(|topic| has_box(topic));
+        let (topics, free): (Vec<_>, Vec<_>) = texts("/topics")
+            .into_iter()
+            .partition(|topic| has_box(topic));
         let filters = view["filters"].as_array().cloned().unwrap_or_default();
         let rows: Vec<_> = filters.iter().map(FilterRow::of).collect();
         let others = filters.iter().zip(&rows).filter(|(_, row)| row.is_none());
@@ -136,8 +137,18 @@ mod tests {
         let mut form = Form::of(&view, Timestamp::UNIX_EPOCH);
         let (fields, faults) = definition(&mut form);
         assert!(faults.is_empty(), "{faults:?}");
-        for field in ["name", "url", "topics", "contentTypes", "filters", "headers", "format",
-            "basicAuth", "delivery", "enabled"] {
+        for field in [
+            "name",
+            "url",
+            "topics",
+            "contentTypes",
+            "filters",
+            "headers",
+            "format",
+            "basicAuth",
+            "delivery",
+            "enabled",
+        ] {
             assert_eq!(fields[field], view[field], "{field}");
         }
         assert!(!fields.contains_key("signing"), "secrets are not touched");
