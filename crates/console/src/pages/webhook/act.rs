@@ -197,7 +197,7 @@ pub(crate) async fn rotate(visitor: Visitor, place: Place) -> Answer {
     let saved = manage
         .add_signing_secret(meant.target(&actor), None, GRACE)
         .await?;
-    let Some(made) = &saved.made else {
+    let Some(made) = saved.made.first() else {
         return Ok(meant.done("?tab=settings"));
     };
     let heading = "New signing secret";

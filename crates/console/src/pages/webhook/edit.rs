@@ -1,5 +1,7 @@
 //! Creating and changing a webhook: the form, what is wrong with it, and what it would do.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Json;
 use axum::extract::Path;
@@ -157,7 +159,7 @@ pub(crate) async fn save(
         }
     };
     match stored {
-        Ok(saved) if saved.made.is_some() => created(&visitor, &origin.space, saved).await,
+        Ok(saved) if !saved.made.is_empty() => created(&visitor, &origin.space, saved).await,
         Ok(_) => {
             visitor.desk.changed();
             Ok(see(&format!(
@@ -172,7 +174,7 @@ pub(crate) async fn save(
 async fn created(visitor: &Visitor, space: &Space, saved: Saved) -> Answer {
     visitor.desk.changed();
     let kept = &saved.kept;
-    let Some(made) = &saved.made else {
+    let Some(made) = saved.made.first() else {
         return Ok(see(&format!("/s/{space}/webhooks/{}", kept.webhook.id)));
     };
     let heading = match kept.webhook.version {
@@ -333,7 +335,8 @@ fn preview_of(visitor: &Visitor, origin: &Origin, form: &mut Form) -> (Option<Pr
     let (definition, _) = definition(form);
     let preview = match origin.draft(definition).finish() {
         Ok(definition) if !definition.topics.is_empty() => {
-            preview::render(&origin.space, definition, visitor.now)
+            let policy = Arc::new(visitor.desk.app.reach.policy.clone());
+            preview::render(&origin.space, definition, &policy, visitor.now)
         }
         _ => Err(NO_PREVIEW.to_owned()),
     };

@@ -1,15 +1,20 @@
 //! The request that a webhook would send for a sample event.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use askama::Template;
 use http::HeaderMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tidings_core::endpoint_url::UrlPolicy;
+use tidings_core::event::{Entity, Event};
 use tidings_core::format::{Content, Template as RequestTemplate};
 use tidings_core::id::{DeliveryId, EventId, WebhookId};
 use tidings_core::name::{Environment, Space};
 use tidings_core::secret::Secret;
-use tidings_core::signature::secret_from_bytes;
-use tidings_core::webhook::{Definition, SCHEMA_VERSION, SigningSecret, Webhook};
+use tidings_core::signature::{ENTROPY_BYTES, secret_for};
+use tidings_core::webhook::{Definition, SCHEMA_VERSION, Scheme, SigningSecret, Webhook};
 
 const HIDDEN: &str = "•••";
 const BODY_CHARS_MAX: usize = 4_000;
@@ -39,12 +44,12 @@ pub(crate) struct Only {
 pub(crate) fn render(
     space: &Space,
     mut definition: Definition,
+    policy: &Arc<UrlPolicy>,
     now: Timestamp,
 ) -> Result<Preview, String> {
     conceal(&mut definition);
     let topic = sample_topic(&definition);
     let id: WebhookId = "wh_preview".parse().map_err(|_| String::from("–"))?;
-    let url = definition.url.clone();
     let webhook = Webhook {
         schema: SCHEMA_VERSION,
         id: id.clone(),
@@ -54,22 +59,22 @@ pub(crate) fn render(
         updated_at: now,
         version: 1,
     };
-    let template = RequestTemplate::new(&webhook).map_err(|error| error.to_string())?;
+    let template = RequestTemplate::new(&webhook, policy).map_err(|error| error.to_string())?;
     let event: EventId = "sample".parse().map_err(|_| String::from("–"))?;
     let delivery = DeliveryId::derive(space, &Environment::default(), &event, &id);
-    let payload = sample_payload(&topic).to_string();
-    let topic = topic.parse().map_err(|_| String::from("–"))?;
+    let event = sample_event(space, event, &topic, now)?;
     let content = Content {
         delivery: &delivery,
-        topic: &topic,
-        occurred_at: now,
-        payload: payload.as_bytes(),
+        attempt: 1,
+        event: &event,
     };
-    let rendered = template.render(content, now);
+    let rendered = template
+        .render(content, now)
+        .map_err(|error| error.to_string())?;
     Ok(Preview {
-        topic: topic.to_string(),
+        topic,
         method: rendered.method.to_string(),
-        url,
+        url: rendered.url.as_str().to_owned(),
         headers: shown_headers(&rendered.headers),
         body: shown_body(&rendered.body),
     })
@@ -78,10 +83,9 @@ pub(crate) fn render(
 /// Puts something else in the place of every secret.
 fn conceal(definition: &mut Definition) {
     for (field, secret) in definition.secrets_mut() {
-        *secret = match field.starts_with("signing/") {
-            true => secret_from_bytes(&[7; 32]),
-            false => Secret::new("hidden"),
-        };
+        if !field.starts_with("signing/") {
+            *secret = Secret::new("hidden");
+        }
     }
     for header in definition.headers.iter_mut().filter(|header| header.secret) {
         header.value.get_or_insert_with(|| Secret::new("hidden"));
@@ -89,13 +93,17 @@ fn conceal(definition: &mut Definition) {
     if let Some(auth) = &mut definition.basic_auth {
         auth.password.get_or_insert_with(|| Secret::new("hidden"));
     }
-    if definition.signing.secrets.is_empty() {
-        definition.signing.secrets.push(SigningSecret {
-            id: String::from("sec_preview"),
-            key: secret_from_bytes(&[7; 32]),
-            expires_at: None,
-        });
-    }
+    let signing = &mut definition.signing;
+    let schemes = match signing.schemes.as_slice() {
+        [] => Scheme::of_format(definition.format),
+        named => named,
+    };
+    let secret = |scheme: &Scheme| {
+        let key = secret_for(*scheme, &[7; ENTROPY_BYTES]);
+        SigningSecret::new(String::from("sec_preview"), key)
+    };
+    signing.secrets = schemes.iter().map(secret).collect();
+    signing.schemes = schemes.to_vec();
 }
 
 /// A topic that the webhook wants.
@@ -106,6 +114,27 @@ fn sample_topic(definition: &Definition) -> String {
     let entity = if entity == "*" { "Entry" } else { entity };
     let action = if action == "*" { "publish" } else { action };
     format!("{entity}.{action}")
+}
+
+fn sample_event(space: &Space, id: EventId, topic: &str, now: Timestamp) -> Result<Event, String> {
+    let kind = topic.split('.').next().unwrap_or_default();
+    Ok(Event {
+        id,
+        space: space.clone(),
+        environment: Environment::default(),
+        topic: topic.parse().map_err(|_| String::from("–"))?,
+        entity: Entity {
+            id: String::from("5KsDBWseXY6QegucYAoacS"),
+            kind: kind.to_owned(),
+            content_type: String::from("article"),
+            revision: 7,
+            locales: vec![String::from("en-US")],
+        },
+        occurred_at: now,
+        actor: String::from("user-42"),
+        context: BTreeMap::new(),
+        payload: sample_payload(topic).to_string().into(),
+    })
 }
 
 fn sample_payload(topic: &str) -> Value {
