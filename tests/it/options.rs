@@ -109,7 +109,11 @@ fn options(help: &str) -> impl Iterator<Item = Shown<'_>> {
 }
 
 fn run(name: &str, arguments: &[&str]) -> Output {
-    program(name).args(arguments).output().unwrap()
+    // `tidings dev` makes a folder where it is started.
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = program(name);
+    program.current_dir(folder.path()).args(arguments);
+    program.output().unwrap()
 }
 
 /// A program with none of our variables set.
