@@ -3,10 +3,9 @@
 //! Nothing here does IO, reads a clock, draws a random number or starts a task: whatever a rule
 //! needs is an argument. Read in this order: [`name`] and [`id`] (checked words), [`topic`] and
 //! [`event`] (what came in), [`webhook`] (who wants it), [`filter`] and [`matching`] (who gets it),
-//! [`delivery`], [`transformation`], [`signature`] and [`mod@format`] (what is sent), [`attempt`] and [`verdict`] (what
-//! follows), [`dead_letter`] (how it ended). [`address`], [`endpoint_url`] and [`header`] say
-//! where and what a tenant may send, [`egress`] from where it comes; [`pause`], [`throttle`] and
-//! [`fair_queue`] when.
+//! [`delivery`], [`transformation`], [`signature`] and [`mod@format`] (what is sent), [`attempt`]
+//! and [`verdict`] (what follows), [`dead_letter`] (how it ended). [`address`], [`endpoint_url`] and
+//! [`header`] say where and what a tenant may send, [`egress`] from where it comes.
 
 pub mod address;
 pub mod attempt;

@@ -114,7 +114,7 @@ fn record(opened: &Opened, attempt: &Attempt, step: &Step) -> v1::Attempt {
         started_at: Some(timestamp_to_wire(attempt.started_at)),
         outcome: attempt.outcome.code().to_owned(),
         error: attempt.error.clone(),
-        request: request.map(sent),
+        request: request.map(|request| sent(request, &mask)),
         response: exchange.and_then(|exchange| answered(exchange, &mask)),
         timings: exchange.map(|exchange| timings(&exchange.timings)),
         remote_address: remote
@@ -142,10 +142,10 @@ fn verdict(step: &Step) -> &'static str {
     }
 }
 
-fn sent(request: &Request) -> v1::Request {
+fn sent(request: &Request, mask: &Mask) -> v1::Request {
     v1::Request {
         method: request.method.to_string(),
-        url: request.url.clone(),
+        url: mask.text(&request.url),
         headers: headers::sent(&request.headers),
         body_bytes: request.body_bytes as u64,
     }

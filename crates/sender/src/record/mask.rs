@@ -38,6 +38,12 @@ impl Mask {
         String::from_utf8_lossy(&self.body(&bytes, false)).into_owned()
     }
 
+    /// A text, such as a rendered URL, its secrets hidden.
+    pub(super) fn text(&self, text: &str) -> String {
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        String::from_utf8_lossy(&self.body(&bytes, false)).into_owned()
+    }
+
     /// A body, its secrets hidden. Of one that was cut, its end too, if a secret may begin there.
     pub(super) fn body(&self, body: &Bytes, is_cut: bool) -> Bytes {
         let mut left = body.as_ref();

@@ -8,6 +8,7 @@ mod delivery;
 mod egress;
 mod event;
 mod explain;
+mod formats;
 mod provision;
 mod secrets;
 mod settings;
