@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help up demo test lint bench tools cargo
+.PHONY: help up demo test lint bench bench-console tools cargo
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: tools cargo ## Run everything here and watch CMS events arrive as signed webhooks; Ctrl-C ends it
 	cargo run --bin tidings -- --log warn dev --demo
@@ -32,6 +32,9 @@ lint: cargo ## Check format, clippy, documentation and licences
 bench: tools cargo ## Measure the whole pipeline beside its floor (ARGS=--quick for a smoke run)
 	cargo build --release --workspace --bins
 	cargo run --release --bin tidings-bench -- $(ARGS)
+
+bench-console: cargo ## Measure the console's delivery log with 10 million attempts (ARGS=--quick for a smoke run)
+	cargo run --release --bin tidings-bench -- console $(ARGS)
 
 tools: ## Get a nats-server into .tools unless there is one
 	@tools/nats-server.sh

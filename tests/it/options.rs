@@ -5,12 +5,13 @@ use std::process::{Command, Output};
 use tidings_testkit::target_bin;
 
 /// Every program that runs until it is stopped.
-const PROGRAMS: [(&str, &[&str]); 5] = [
+const PROGRAMS: [(&str, &[&str]); 6] = [
     ("tidings-ingest", &[]),
     ("tidings-router", &[]),
     ("tidings-sender", &[]),
     ("tidings", &["dev"]),
     ("tidings", &["listen"]),
+    ("tidings", &["console"]),
 ];
 /// A value that no option takes: no number, no address, no file and no folder that can be made.
 const WRONG: &str = "/dev/null/%%%";

@@ -204,6 +204,11 @@ impl Platform {
         }
     }
 
+    /// Starts a console; it is no part of the platform and ends when it is dropped.
+    pub(crate) fn console(&self, args: &[&str]) -> Service {
+        Service::launch_console(&self.nats.url(), LOG, args)
+    }
+
     /// All our programs.
     pub(crate) fn services(&self) -> impl Iterator<Item = &Service> {
         std::iter::once(&self.ingest).chain(self.consumers())

@@ -7,6 +7,7 @@
 mod broker;
 mod cell;
 mod clock;
+mod console;
 mod event;
 mod floor;
 mod http;
@@ -24,6 +25,7 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::console::ConsoleArgs;
 use crate::floor::{RouterStageArgs, SenderStageArgs};
 use crate::load::LoadArgs;
 use crate::pipeline::PipelineArgs;
@@ -47,6 +49,8 @@ struct Program {
 enum Measurement {
     /// The whole pipeline beside its floor: rates, latency, CPU time and memory (the default).
     Pipeline(PipelineArgs),
+    /// The console's delivery log: indexing rate, file size, how long pages take.
+    Console(ConsoleArgs),
     /// A process of a measurement: answers deliveries.
     #[command(hide = true)]
     Sink(SinkArgs),
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
 fn run(measurement: Measurement) -> anyhow::Result<()> {
     match measurement {
         Measurement::Pipeline(args) => one_thread()?.block_on(until_signal(pipeline::run(args))),
+        Measurement::Console(args) => Runtime::new()?.block_on(until_signal(console::run(args))),
         Measurement::Sink(args) => one_thread()?.block_on(sink::run(args)),
         Measurement::Load(args) => one_thread()?.block_on(load::run(args)),
         Measurement::FloorRouter(args) => Runtime::new()?.block_on(floor::run_router(args)),

@@ -8,6 +8,7 @@ use tidings_nats::table;
 use tidings_nats::topology::{Layout, TOKENS_BUCKET};
 use tidings_service::health::Health;
 use tidings_service::lifecycle::Lifecycle;
+use tidings_service::metrics;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -51,6 +52,10 @@ pub(crate) fn start(app: &Arc<App>, health: Health, lifecycle: &Lifecycle) {
 }
 
 async fn look_after(app: &App, health: &Health, tokens: &watch::Receiver<bool>) {
+    let messages = metrics::meter()
+        .u64_gauge("tidings_console_log_lag_messages")
+        .with_description("Messages that the delivery log has not read yet")
+        .build();
     loop {
         match is_connected(app.manage.nats()) {
             true => health.ready("nats"),
@@ -65,6 +70,7 @@ async fn look_after(app: &App, health: &Health, tokens: &watch::Receiver<bool>) 
             false => health.unready("tokens", "not read yet"),
         }
         let lag = app.log.lag();
+        messages.record(lag.messages, &[]);
         let is_late = Duration::from_secs(lag.seconds) > LAG_TOLERATED;
         let text = || format!("{} messages, {} s behind", lag.messages, lag.seconds);
         health.warn("delivery log", is_late.then(text));

@@ -44,10 +44,11 @@ pub async fn start(
     for check in broker::CHECKS {
         health.unready(check, "starting");
     }
-    let listener = admin::listen(args.listen, "listen").await?;
-    let address = listener.local_addr()?;
+    let listen = args.listen;
     let client = connect::start(nats, NAME).await?;
     let app = Arc::new(App::open(args, client, lifecycle).await?);
+    let listener = admin::listen(listen, "listen").await?;
+    let address = listener.local_addr()?;
     let routes = axum::Router::new()
         .merge(admin::routes(health.clone()))
         .nest("/api/v1", api::routes(Arc::clone(&app)))

@@ -39,6 +39,17 @@ pub struct Range {
     pub only_failed: bool,
 }
 
+/// How much a replay does.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// How many deliveries per second at most.
+    pub rate: u32,
+    /// How many deliveries there are, if that was counted.
+    pub total: Option<u64>,
+    /// Whether they are only counted.
+    pub only_count: bool,
+}
+
 /// How a replay stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,8 +81,12 @@ pub struct Replay {
     /// Why it failed.
     #[serde(default)]
     pub detail: String,
-    /// How many deliveries there were when it began.
-    pub total: u64,
+    /// Whether deliveries are only counted.
+    #[serde(default)]
+    pub only_count: bool,
+    /// How many deliveries there were when it began; absent until somebody has counted.
+    #[serde(default)]
+    pub total: Option<u64>,
     /// How many were sent again.
     pub sent: u64,
     /// How many could not be, such as those whose event is no longer kept.
@@ -110,17 +125,18 @@ impl Manage {
         actor: &Actor,
         space: &Space,
         range: Range,
-        (rate, total): (u32, u64),
+        size: Size,
     ) -> Result<Replay> {
         let now = clock::now();
         let replay = Replay {
             id: format!("rpl_{}", new_ulid(now)),
             space: space.clone(),
             range,
-            rate,
+            rate: size.rate,
             state: State::Running,
             detail: String::new(),
-            total,
+            only_count: size.only_count,
+            total: size.total,
             sent: 0,
             skipped: 0,
             last_skipped: String::new(),
@@ -133,7 +149,9 @@ impl Manage {
         let bucket = self.bucket(REPLAYS_BUCKET).await?;
         let created = bucket.create(key(space, &replay.id), stored(&replay)).await;
         created.map_err(|error| Error::broker("the replay was not stored", error))?;
-        self.record_replay(actor, &replay, "replay.start").await;
+        if !replay.only_count {
+            self.record_replay(actor, &replay, "replay.start").await;
+        }
         Ok(replay)
     }
 

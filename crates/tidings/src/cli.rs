@@ -1,5 +1,6 @@
 //! The commands, and the options that all of them have.
 
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use tidings_service::telemetry::{self, TelemetryArgs};
 use crate::client::Client;
 use crate::output::{Closed, Output, note};
 use crate::{
-    console, dead_letter, delivery, dev, egress, event, listen, provision, secrets, token, webhook,
+    console, dead_letter, delivery, dev, egress, event, listen, provision, replay, secrets, space,
+    status, token, webhook,
 };
 
 /// Programs that run until they are stopped, rather than ask the broker something.
@@ -65,12 +67,24 @@ enum Action {
     Delivery(delivery::DeliveryArgs),
     /// See what ended without success, and redeliver it.
     DeadLetter(dead_letter::DeadLetterArgs),
+    /// Send many deliveries again.
+    Replay(replay::ReplayArgs),
+    /// See what waits in each stream, and which senders are alive.
+    Status,
+    /// See and change what is set for spaces.
+    Space(space::SpaceArgs),
     /// See and announce the addresses that requests come from.
     Egress(egress::EgressArgs),
     /// Create, list and revoke tokens.
     Token(token::TokenArgs),
     /// Keep the keys that secrets of webhooks are encrypted with.
     Secrets(secrets::SecretsArgs),
+    /// Print the completions of a shell; put them where the shell looks for them.
+    Completions {
+        /// The shell.
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
 }
 
 impl CommandFactory for Program {
@@ -163,6 +177,12 @@ async fn run(program: Program) -> anyhow::Result<ExitCode> {
         Action::Provision(args) => provision::run(args, &connect().await?, output).await?,
         Action::Delivery(args) => delivery::run(args, &connect().await?, output).await?,
         Action::DeadLetter(args) => dead_letter::run(args, &connect().await?, output).await?,
+        Action::Replay(args) => replay::run(args, &connect().await?, output).await?,
+        Action::Status => status::run(&connect().await?, output).await?,
+        Action::Space(args) => space::run(args, &connect().await?, output).await?,
+        Action::Completions { shell } => {
+            clap_complete::generate(shell, &mut Program::command(), "tidings", &mut io::stdout());
+        }
         Action::Egress(args) => egress::run(args, &connect().await?, output).await?,
         Action::Token(args) => token::run(args, &connect().await?, output).await?,
         Action::Secrets(args) => secrets::run(args, connect, output).await?,

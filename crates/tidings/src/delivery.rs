@@ -1,6 +1,7 @@
 //! `tidings delivery`: what became of events on their way to webhooks, from the streams.
 
 mod list;
+mod redeliver;
 mod show;
 mod summary;
 mod waiting;
@@ -25,6 +26,9 @@ enum Action {
     List(ListArgs),
     /// Show a delivery with every attempt that is still recorded.
     Show(ShowArgs),
+    /// Send a delivery again, under the same id and with a whole round of attempts, whatever became
+    /// of it.
+    Redeliver(ShowArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,6 +71,7 @@ pub(crate) async fn run(args: DeliveryArgs, client: &Client, output: Output) -> 
     match args.action {
         Action::List(args) => list::run(&args, client, output).await,
         Action::Show(args) => show::run(&args, client, output).await,
+        Action::Redeliver(args) => redeliver::run(&args, client, output).await,
     }
 }
 

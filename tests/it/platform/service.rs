@@ -36,6 +36,18 @@ impl Service {
         Self { process }
     }
 
+    /// Starts `tidings console` on a free port.
+    pub(super) fn launch_console(nats_url: &str, log: &str, args: &[&str]) -> Self {
+        let own = ["--listen", "127.0.0.1:0", "--nats-url", nats_url];
+        let process = Process::launch(target_bin("tidings"))
+            .args(["console", "--plain-secrets", "--log", log])
+            .args(own)
+            .args(args)
+            .env("NO_COLOR", "1")
+            .start();
+        Self { process }
+    }
+
     /// Where it listens since its last start.
     pub(crate) async fn url(&self, path: &str) -> String {
         let line = self.process.wait_for_log(LISTENING, SOON).await;

@@ -94,11 +94,18 @@ fn complete(operation: &mut Value) {
     });
     let responses = operation["responses"].as_object_mut().into_iter().flatten();
     for (_, response) in responses {
-        if response["description"] == "" {
+        if response["description"]
+            .as_str()
+            .unwrap_or_default()
+            .is_empty()
+        {
             response["description"] = json!("Done.");
         }
     }
-    let parameters = operation["parameters"].as_array_mut().into_iter().flatten();
+    let parameters = operation
+        .get_mut("parameters")
+        .and_then(Value::as_array_mut);
+    let parameters = parameters.into_iter().flatten();
     for parameter in parameters.filter(|parameter| parameter["in"] == "path") {
         let name = parameter["name"].as_str().unwrap_or_default();
         let bytes_max = WORDS.iter().find(|(word, _)| *word == name);

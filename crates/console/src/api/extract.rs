@@ -64,8 +64,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for InBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let value = read(request, state).await?;
-        serde_path_to_error::deserialize(value)
+        // serde would take a list for a struct.
+        let InFields(fields) = InFields::from_request(request, state).await?;
+        serde_path_to_error::deserialize(Value::Object(fields))
             .map(Self)
             .map_err(|error| {
                 let pointer = tidings_manage::webhook::pointer(error.path());

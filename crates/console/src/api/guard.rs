@@ -35,8 +35,24 @@ pub(super) async fn guard(
     if let Err(problem) = app.limits.take(Some(&caller)) {
         return problem.into_response();
     }
+    // Whatever the handlers ask for: nothing of another space.
+    let own = caller.token.space.as_ref();
+    let named = space_in(request.uri().path());
+    if own
+        .zip(named)
+        .is_some_and(|(own, named)| own.as_str() != named)
+    {
+        let detail = "the token belongs to another space";
+        return Problem::new(StatusCode::FORBIDDEN, "other_space", detail).into_response();
+    }
     request.extensions_mut().insert(caller);
     next.run(request).await
+}
+
+/// The space that a path names.
+fn space_in(path: &str) -> Option<&str> {
+    let (_, rest) = path.split_once("/spaces/")?;
+    rest.split('/').next()
 }
 
 /// Bounds the time of a request. Answers are for nobody else and of this moment.

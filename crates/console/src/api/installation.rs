@@ -54,9 +54,10 @@ pub(super) async fn tokens(
 pub(super) async fn create_token(
     State(app): State<Arc<App>>,
     caller: Caller,
-    InBody(input): InBody<TokenInput>,
+    input: Result<InBody<TokenInput>, Problem>,
 ) -> Result<Response, Problem> {
     caller.need_admin()?;
+    let InBody(input) = input?;
     let wanted = NewToken {
         name: input.name,
         space: input.space,
@@ -79,6 +80,14 @@ pub(super) async fn revoke_token(
     InPath(id): InPath<String>,
 ) -> Result<StatusCode, Problem> {
     caller.need_admin()?;
+    if caller.token.id == id {
+        let detail = "this request was made with it; revoke it with another token, so that nobody \
+                      locks themselves out";
+        return Err(problem(tidings_manage::Error::conflict(
+            "own_token",
+            detail,
+        )));
+    }
     let revoked = app.manage.revoke_token(&caller.actor(), &id).await;
     revoked.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
@@ -132,9 +141,10 @@ pub(super) async fn put_space(
     caller: Caller,
     InPath(space): InPath<Space>,
     headers: HeaderMap,
-    InBody(input): InBody<SpaceInput>,
+    input: Result<InBody<SpaceInput>, Problem>,
 ) -> Result<Response, Problem> {
     caller.need_admin()?;
+    let InBody(input) = input?;
     let settings: SpaceSettings = input.into();
     let actor = caller.actor();
     let put = app

@@ -28,7 +28,7 @@ pub(super) async fn of_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
     InPath((space, id)): InPath<(Space, WebhookId)>,
-    InBody(input): InBody<ReplayInput>,
+    input: Result<InBody<ReplayInput>, Problem>,
 ) -> Result<Response, Problem> {
     start(&app, &caller, &space, Some(id), input).await
 }
@@ -41,7 +41,7 @@ pub(super) async fn of_space(
     State(app): State<Arc<App>>,
     caller: Caller,
     InPath(space): InPath<Space>,
-    InBody(input): InBody<ReplayInput>,
+    input: Result<InBody<ReplayInput>, Problem>,
 ) -> Result<Response, Problem> {
     start(&app, &caller, &space, None, input).await
 }
@@ -51,9 +51,10 @@ async fn start(
     caller: &Caller,
     space: &Space,
     webhook: Option<WebhookId>,
-    input: ReplayInput,
+    input: Result<InBody<ReplayInput>, Problem>,
 ) -> Result<Response, Problem> {
     caller.need(Scope::DeliveriesWrite, space)?;
+    let InBody(input) = input?;
     let is_dry = input.dry_run;
     let wanted = input.into_wanted(webhook);
     if is_dry {
@@ -85,7 +86,9 @@ pub(super) async fn list(
     let limit = limit_of(query.limit)?;
     let found = app.manage.replays(Some(&space)).await.map_err(problem)?;
     let is_left = |id: &str| query.cursor.as_deref().is_none_or(|cursor| id < cursor);
-    let mut left = found.into_iter().filter(|replay| is_left(&replay.id));
+    let mut left = found
+        .into_iter()
+        .filter(|replay| !replay.only_count && is_left(&replay.id));
     let items: Vec<ReplayView> = left.by_ref().take(limit).map(Into::into).collect();
     let next_cursor = left.next().and(items.last()).map(|last| last.id.clone());
     Ok(Json(ReplayPage { items, next_cursor }))

@@ -153,7 +153,7 @@ pub(super) struct Window {
 
 /// A webhook as it is created or replaced. Everything but `url` and `topics` has a default.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "it describes what the definition itself reads")]
 pub(super) struct WebhookInput {
     /// Where deliveries go.
@@ -163,7 +163,7 @@ pub(super) struct WebhookInput {
     #[schema(min_items = 1, max_items = 100, example = json!(["Entry.publish", "*.delete"]))]
     topics: Vec<String>,
     #[serde(flatten)]
-    rest: WebhookPatch,
+    rest: WebhookRest,
 }
 
 /// The fields of a webhook that are to be changed; `null` takes a field away.
@@ -171,6 +171,36 @@ pub(super) struct WebhookInput {
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "it describes what the definition itself reads")]
 pub(super) struct WebhookPatch {
+    /// Where deliveries go.
+    #[schema(max_length = 2048)]
+    url: Option<String>,
+    /// Which events it wants.
+    #[schema(max_items = 100)]
+    topics: Option<Vec<String>>,
+    #[serde(flatten)]
+    rest: WebhookRest,
+}
+
+/// What decides which events a webhook gets.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes what the definition itself reads")]
+pub(super) struct MatchInput {
+    /// Which events it wants.
+    #[schema(min_items = 1, max_items = 100, example = json!(["Entry.publish", "*.delete"]))]
+    topics: Vec<String>,
+    /// Which content types; all if empty.
+    #[schema(max_items = 100)]
+    content_types: Option<Vec<String>>,
+    /// Further conditions.
+    filters: Option<Vec<Value>>,
+}
+
+/// The fields of a webhook that may be left out.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes what the definition itself reads")]
+pub(super) struct WebhookRest {
     /// What people call it.
     #[schema(max_length = 256)]
     name: Option<String>,
@@ -399,8 +429,8 @@ pub(super) struct ReplayView {
     detail: String,
     /// How many deliveries per second at most.
     rate: u32,
-    /// How many deliveries there were when it began.
-    pub(super) total: u64,
+    /// How many deliveries there were when it began; null until they were counted.
+    pub(super) total: Option<u64>,
     /// How many were sent again.
     sent: u64,
     /// How many could not be.

@@ -32,9 +32,10 @@ pub(super) async fn add(
     State(app): State<Arc<App>>,
     caller: Caller,
     InPath((space, id)): InPath<(Space, WebhookId)>,
-    MayBody(input): MayBody<SecretInput>,
+    input: Result<MayBody<SecretInput>, Problem>,
 ) -> Result<Response, Problem> {
     caller.need(Scope::WebhooksWrite, &space)?;
+    let MayBody(input) = input?;
     let grace = input.grace.as_deref().map(tidings_core::duration::parse);
     let grace = grace.transpose().map_err(|error| {
         let error = error.to_string();

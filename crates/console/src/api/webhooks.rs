@@ -19,7 +19,8 @@ use tidings_service::problem::Problem;
 use super::extract::{InFields, InPath, InQuery, MayBody, etag, if_match};
 use super::problem;
 use super::schema::{
-    PauseInput, SentTest, Webhook, WebhookInput, WebhookPage, WebhookPatch, Window, limit_of,
+    MatchInput, PauseInput, SentTest, Webhook, WebhookInput, WebhookPage, WebhookPatch, Window,
+    limit_of,
 };
 use crate::App;
 use crate::auth::Caller;
@@ -61,9 +62,10 @@ pub(super) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
     InPath(space): InPath<Space>,
-    InFields(fields): InFields,
+    fields: Result<InFields, Problem>,
 ) -> Answer {
     caller.need(Scope::WebhooksWrite, &space)?;
+    let InFields(fields) = fields?;
     let draft = Draft::from_fields(fields);
     let actor = caller.actor();
     let created = app.manage.create_webhook(&actor, &space, draft, &app.reach);
@@ -98,9 +100,10 @@ pub(super) async fn put(
     caller: Caller,
     InPath((space, id)): InPath<(Space, WebhookId)>,
     headers: HeaderMap,
-    InFields(fields): InFields,
+    fields: Result<InFields, Problem>,
 ) -> Answer {
     caller.need(Scope::WebhooksWrite, &space)?;
+    let InFields(fields) = fields?;
     let actor = caller.actor();
     let target = Target {
         actor: &actor,
@@ -126,9 +129,10 @@ pub(super) async fn patch(
     caller: Caller,
     InPath((space, id)): InPath<(Space, WebhookId)>,
     headers: HeaderMap,
-    InFields(fields): InFields,
+    fields: Result<InFields, Problem>,
 ) -> Answer {
     caller.need(Scope::WebhooksWrite, &space)?;
+    let InFields(fields) = fields?;
     let actor = caller.actor();
     let target = Target {
         actor: &actor,
@@ -198,9 +202,10 @@ pub(super) async fn pause(
     State(app): State<Arc<App>>,
     caller: Caller,
     InPath((space, id)): InPath<(Space, WebhookId)>,
-    MayBody(input): MayBody<PauseInput>,
+    input: Result<MayBody<PauseInput>, Problem>,
 ) -> Answer {
     caller.need(Scope::WebhooksWrite, &space)?;
+    let MayBody(input) = input?;
     if input.until.is_some_and(|until| until <= clock::now()) {
         let detail = "it is in the past";
         return Err(problem(tidings_manage::Error::field(
@@ -269,16 +274,17 @@ pub(super) async fn health(
 /// Which of the newest 1,000 events a webhook with these topics, content types and filters would
 /// have got. Nothing is stored.
 #[utoipa::path(post, path = "/spaces/{space}/match", tag = "webhooks",
-    params(("space" = String, Path)), request_body = WebhookPatch,
+    params(("space" = String, Path)), request_body = MatchInput,
     responses((status = 200, body = DryRunView)))]
 pub(super) async fn dry_run(
     State(app): State<Arc<App>>,
     caller: Caller,
     InPath(space): InPath<Space>,
-    InFields(fields): InFields,
+    fields: Result<InFields, Problem>,
 ) -> Answer<Json<DryRunView>> {
     caller.need(Scope::WebhooksRead, &space)?;
     caller.need(Scope::DeliveriesRead, &space)?;
+    let InFields(fields) = fields?;
     let found = app.dry_run(&space, Draft::from_fields(fields)).await;
     Ok(Json(found.map_err(problem)?))
 }

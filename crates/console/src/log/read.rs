@@ -575,3 +575,56 @@ fn percentile(sorted: &[u64], percent: usize) -> u64 {
     let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
     sorted.get(place).copied().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod plans {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::log::LogOptions;
+
+    /// Every combination of what may be asked for.
+    fn filters() -> Vec<DeliveryFilter> {
+        (0..64_u32)
+            .map(|bits| {
+                let text = |bit: u32| (bits & bit != 0).then(|| String::from("x"));
+                DeliveryFilter {
+                    webhook: text(1),
+                    status: (bits & 2 != 0).then_some(Status::Dead),
+                    topic: text(4),
+                    event: text(8),
+                    from: (bits & 16 != 0).then_some(1),
+                    to: (bits & 32 != 0).then_some(2),
+                }
+            })
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn every_page_is_read_off_an_index_in_its_order() {
+        let folder = TempDir::new().unwrap();
+        let log = Log::open(LogOptions::at(folder.path().join("log.db"))).await;
+        let log = log.unwrap();
+        for filter in filters() {
+            let shown = format!("{filter:?}");
+            let found = filter.conditions("acme");
+            let plan = log.read(move |connection| {
+                let sql = format!(
+                    "EXPLAIN QUERY PLAN {DELIVERY} WHERE {} ORDER BY at DESC, id DESC LIMIT 51",
+                    found.sql
+                );
+                let mut statement = connection.prepare(&sql)?;
+                let rows = statement.query_map(params_from_iter(found.values), |row| {
+                    row.get::<_, String>(3)
+                })?;
+                Ok(rows.collect::<Result<Vec<_>, _>>()?.join("; "))
+            });
+            let plan = plan.await.unwrap();
+            let is_sought = plan.contains("SEARCH deliveries USING INDEX deliveries_");
+            assert!(
+                is_sought && !plan.contains("TEMP B-TREE"),
+                "{shown}: {plan}"
+            );
+        }
+    }
+}

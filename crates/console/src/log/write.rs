@@ -112,12 +112,17 @@ impl Log {
         .await
     }
 
-    /// Notes that a delivery was sent again just now, before its next attempt tells so itself. Its
-    /// dead letters are gone.
+    /// Notes that a delivery was sent again just now, unless its next attempt has told so
+    /// itself. Its dead letters are gone.
     ///
     /// # Errors
     /// SQLite refuses.
-    pub async fn note_redelivery(&self, space: &str, id: &str) -> Result<(), LogError> {
+    pub async fn note_redelivery(
+        &self,
+        space: &str,
+        id: &str,
+        next_attempt: u32,
+    ) -> Result<(), LogError> {
         let (space, id) = (space.to_owned(), id.to_owned());
         self.write(move |connection| {
             let transaction = connection.transaction()?;
@@ -126,8 +131,15 @@ impl Log {
                 [&space, &id],
             )?;
             transaction.execute(
-                "UPDATE deliveries SET status = ?3, reason = ?4 WHERE space = ?1 AND id = ?2",
-                params![space, id, Status::Retrying as i64, REDELIVERED],
+                "UPDATE deliveries SET status = ?3, reason = ?4
+                 WHERE space = ?1 AND id = ?2 AND last_number < ?5",
+                params![
+                    space,
+                    id,
+                    Status::Retrying as i64,
+                    REDELIVERED,
+                    next_attempt
+                ],
             )?;
             transaction.commit()?;
             Ok(())

@@ -57,7 +57,7 @@ impl App {
         let (delivery, _) = found.ok_or_else(|| Error::not_found("delivery", id))?;
         let known = self.known(space, &delivery).await?;
         let attempt = self.manage.redelivery().await?.send(&known).await?;
-        self.note_redelivery(space, &delivery).await?;
+        self.note_redelivery(space, &delivery, attempt).await?;
         self.manage
             .record(Change {
                 actor,
@@ -93,9 +93,14 @@ impl App {
         })
     }
 
-    pub(crate) async fn note_redelivery(&self, space: &Space, delivery: &Delivery) -> Result<()> {
-        let noted = self.log.note_redelivery(space.as_str(), &delivery.id).await;
-        Ok(noted?)
+    pub(crate) async fn note_redelivery(
+        &self,
+        space: &Space,
+        delivery: &Delivery,
+        next_attempt: u32,
+    ) -> Result<()> {
+        let (space, id) = (space.as_str(), &delivery.id);
+        Ok(self.log.note_redelivery(space, id, next_attempt).await?)
     }
 
     /// Gives the log a moment to read what happened just now; nobody waits for it longer.

@@ -14,7 +14,7 @@ use tidings_core::id::WebhookId;
 use tidings_core::name::Space;
 use tidings_core::topic::{Topic, TopicPattern};
 use tidings_manage::redeliver::Redelivery;
-use tidings_manage::replay::{Lease, Range, Replay, State};
+use tidings_manage::replay::{Lease, Range, Replay, Size, State};
 use tidings_manage::{Actor, Error, Result, new_ulid};
 use tidings_service::clock;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -101,11 +101,12 @@ impl App {
         }
         self.catch_up().await;
         let total = self.count(space, &range).await?;
-        let rate = self.args.replay_rate.get();
-        let created = self
-            .manage
-            .create_replay(actor, space, range, (rate, total));
-        created.await
+        let size = Size {
+            rate: self.args.replay_rate.get(),
+            total: Some(total),
+            only_count: false,
+        };
+        self.manage.create_replay(actor, space, range, size).await
     }
 
     async fn count(&self, space: &Space, range: &Range) -> Result<u64> {
@@ -266,6 +267,10 @@ impl Work<'_> {
         let cursor = |text: &str| text.parse().ok();
         let mut after: Option<Cursor> = replay.cursor.as_deref().and_then(cursor);
         self.wait_for_log(lease).await?;
+        self.count(replay).await?;
+        if replay.only_count {
+            return self.end(replay).await;
+        }
         let redelivery = self.app.manage.redelivery().await?;
         let rate = NonZeroU32::new(replay.rate).unwrap_or(NonZeroU32::MIN);
         let mut turns = interval(Duration::from_secs(1) / rate.get());
@@ -302,17 +307,34 @@ impl Work<'_> {
         if !self.keep(replay, &mut done, lease).await? {
             return Ok(());
         }
-        let ended = self
-            .app
-            .manage
-            .change_replay(&replay.space, &replay.id, |it| {
-                if it.state == State::Running {
-                    it.state = State::Done;
-                    it.ended_at = Some(clock::now());
-                }
-                Ok(())
-            });
-        ended.await.map(drop)
+        self.end(replay).await
+    }
+
+    async fn count(&self, replay: &Replay) -> Result<()> {
+        if replay.total.is_some() {
+            return Ok(());
+        }
+        let total = self.app.count(&replay.space, &replay.range).await?;
+        self.change(replay, |it| it.total = Some(total)).await
+    }
+
+    async fn end(&self, replay: &Replay) -> Result<()> {
+        let end = |it: &mut Replay| {
+            if it.state == State::Running {
+                it.state = State::Done;
+                it.ended_at = Some(clock::now());
+            }
+        };
+        self.change(replay, end).await
+    }
+
+    async fn change(&self, replay: &Replay, change: impl Fn(&mut Replay)) -> Result<()> {
+        let Replay { space, id, .. } = replay;
+        let changed = self.app.manage.change_replay(space, id, |it| {
+            change(it);
+            Ok(())
+        });
+        changed.await.map(drop)
     }
 
     async fn send(
@@ -324,9 +346,11 @@ impl Work<'_> {
     ) -> Result<()> {
         let known = self.app.known(&replay.space, delivery).await?;
         match redelivery.send(&known).await {
-            Ok(_) => {
+            Ok(next) => {
                 done.sent += 1;
-                self.app.note_redelivery(&replay.space, delivery).await
+                self.app
+                    .note_redelivery(&replay.space, delivery, next)
+                    .await
             }
             // Nothing can be sent to it any more.
             Err(Error::Conflict { code, detail })

@@ -47,6 +47,7 @@ struct List {
 pub(crate) async fn list(visitor: Visitor, Path(space): Path<String>) -> Answer {
     let space = visitor.space(&space, Scope::DeliveriesRead)?;
     let mut replays = visitor.desk.app.manage.replays(Some(&space)).await?;
+    replays.retain(|replay| !replay.only_count);
     replays.sort_by_key(|replay| std::cmp::Reverse(replay.created_at));
     let names = visitor.desk.names(&space).await?;
     let row = |replay: &Replay| Row {
@@ -135,9 +136,9 @@ pub(crate) async fn show(visitor: Visitor, Path((space, id)): Path<(String, Stri
         badge: badge(&replay),
         progress_text: progress(&replay),
         is_running: replay.state == State::Running,
-        total: replay.total.max(1),
+        total: replay.total.unwrap_or(0).max(1),
         done: match replay.state {
-            State::Done => replay.total.max(1),
+            State::Done => replay.total.unwrap_or(0).max(1),
             _ => replay.sent + replay.skipped,
         },
         facts,
@@ -381,7 +382,7 @@ fn badge(replay: &Replay) -> Badge {
 }
 
 fn progress(replay: &Replay) -> String {
-    let (sent, total) = (number(replay.sent), number(replay.total));
+    let (sent, total) = (number(replay.sent), number(replay.total.unwrap_or(0)));
     match replay.skipped {
         0 => format!("{sent} of {total} sent again"),
         skipped => format!("{sent} of {total} sent again, {} left out", number(skipped)),

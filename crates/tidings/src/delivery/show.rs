@@ -37,7 +37,7 @@ pub(super) async fn run(args: &ShowArgs, client: &Client, output: Output) -> any
 
 /// The records of its attempts, in their order. An attempt that was made again after a crash has
 /// two.
-async fn attempts(args: &ShowArgs, client: &Client) -> anyhow::Result<Vec<v1::Attempt>> {
+pub(super) async fn attempts(args: &ShowArgs, client: &Client) -> anyhow::Result<Vec<v1::Attempt>> {
     let mut found = BTreeMap::new();
     let subject = subject_of("attempt", &args.space, args.webhook.as_ref());
     scan::newest_first(client, ATTEMPTS, &subject, |seen| match seen {
