@@ -25,6 +25,7 @@ pub mod matching;
 pub mod name;
 pub mod partition;
 pub mod pause;
+mod percent;
 pub mod pools;
 pub mod rendezvous;
 pub mod retry;

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use serde_json::Value;
 use tidings_core::secret::Secret;
-use tidings_core::signature::SigningKey;
+use tidings_core::signature::{SigningKey, contentful};
 use tidings_testkit::Process;
 
 const WITHIN: Duration = Duration::from_secs(20);
@@ -51,6 +51,37 @@ impl Listening {
             )
             .body(Full::new(Bytes::from(body.to_owned())))
             .unwrap();
+        Self::post(request).await
+    }
+
+    /// Sends a webhook that `secret` has signed as Contentful does, and returns how it was answered.
+    async fn send_contentful(&self, secret: &str, body: &str) -> StatusCode {
+        let key = SigningKey::parse(&Secret::new(secret)).unwrap();
+        let sent_at = now().as_millisecond().to_string();
+        let headers = [
+            (
+                "x-contentful-signed-headers",
+                "x-contentful-signed-headers,x-contentful-timestamp",
+            ),
+            ("x-contentful-timestamp", sent_at.as_str()),
+        ];
+        let canonical = contentful::canonical(contentful::Request {
+            method: "POST",
+            path: "/hook?a=1",
+            headers: &headers,
+            body: body.as_bytes(),
+        });
+        let signature = key.sign_contentful(&canonical).unwrap();
+        let request = Request::post(&self.url)
+            .header(headers[0].0, headers[0].1)
+            .header(headers[1].0, headers[1].1)
+            .header("x-contentful-signature", signature)
+            .body(Full::new(Bytes::from(body.to_owned())))
+            .unwrap();
+        Self::post(request).await
+    }
+
+    async fn post(request: Request<Full<Bytes>>) -> StatusCode {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let response = client.request(request).await.unwrap();
         let status = response.status();
@@ -88,6 +119,22 @@ async fn each_webhook_is_printed_and_its_signature_verified() {
         assert!(log.contains(part), "{part:?}");
     }
     assert!(!log.contains(SECRET));
+}
+
+#[tokio::test]
+async fn ed25519_and_contentfuls_signatures_are_verified() {
+    let private = "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
+    let public = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    let contentful = "-".repeat(64);
+    let secrets = format!("{public},{contentful}");
+    let listening = Listening::start(&["--secret", &secrets, "--json", "--count", "2"]).await;
+    listening.send("dlv_1", private, BODY).await;
+    listening.send_contentful(&contentful, BODY).await;
+    // It ends with code 1 if it could not verify one.
+    let ended = listening.process.wait(WITHIN).await;
+    let log = listening.process.log();
+    assert!(ended.success(), "{ended}: {log}");
+    assert_eq!(log.matches(r#""signature":"verified""#).count(), 2, "{log}");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::set;
 use crate::event::Event;
+use crate::percent;
 
 /// The content type of structured mode.
 pub(super) const CONTENT_TYPE: HeaderValue =
@@ -120,14 +121,8 @@ fn extension_name(key: &str) -> Option<String> {
 /// percent-encoded.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'%' | ..=b' ' | 0x7f.. => {
-                let _ = write!(escaped, "%{byte:02X}");
-            }
-            byte => escaped.push(char::from(byte)),
-        }
-    }
+    let is_kept = |byte| matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'%');
+    percent::encode(text, is_kept, &mut escaped);
     escaped
 }
 

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
 use super::{Content, set};
+use crate::percent;
 use crate::topic::Topic;
 
 /// The content type of every request, unless a transformation says otherwise.
@@ -94,16 +95,7 @@ fn latin_or_escaped(text: &str) -> HeaderValue {
     let latin = bytes.and_then(|bytes| HeaderValue::from_bytes(&bytes).ok());
     latin.unwrap_or_else(|| {
         let mut escaped = String::new();
-        for byte in text.bytes() {
-            match byte {
-                byte if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) => {
-                    escaped.push(char::from(byte));
-                }
-                byte => {
-                    let _ = write!(escaped, "%{byte:02X}");
-                }
-            }
-        }
+        percent::encode(text, percent::is_component, &mut escaped);
         HeaderValue::from_str(&escaped).unwrap_or(HeaderValue::from_static(""))
     })
 }

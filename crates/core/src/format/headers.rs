@@ -1,7 +1,5 @@
 //! The webhook's own headers, of which some are rendered for each event.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
@@ -9,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::TemplateError;
 use crate::header::{self, HeaderError};
+use crate::percent;
 use crate::transformation::{self, RenderError, Scope, Text};
 use crate::webhook::Definition;
 
@@ -109,12 +108,5 @@ fn broken(detail: &str) -> RenderError {
 /// Writes what a pointer found: visible ASCII and spaces as they are, anything else
 /// percent-encoded, so that no text can end the header or begin another.
 fn escape(found: &str, out: &mut String) {
-    for byte in found.bytes() {
-        match byte {
-            b' '..=b'~' => out.push(char::from(byte)),
-            byte => {
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-    }
+    percent::encode(found, |byte| matches!(byte, b' '..=b'~'), out);
 }

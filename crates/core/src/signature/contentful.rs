@@ -10,6 +10,7 @@
 use http::{HeaderMap, HeaderName};
 
 use super::VerifyingKey;
+use crate::percent;
 
 /// The signature, in hexadecimal digits.
 pub const SIGNATURE: HeaderName = HeaderName::from_static("x-contentful-signature");
@@ -95,25 +96,16 @@ fn escape_path(path: &str) -> String {
     let mut parts = path.split('?');
     let (path, query) = (parts.next().unwrap_or_default(), parts.next());
     let mut out = String::with_capacity(path.len() + 16);
-    escape(path, b";,/?:@&=+$-_.!~*'()#", &mut out);
+    // What JavaScript's `encodeURI` leaves as it is.
+    let is_kept = |byte| percent::is_component(byte) || b";,/?:@&=+$#".contains(&byte);
+    percent::encode(path, is_kept, &mut out);
     if let Some(query) = query.filter(|query| !query.is_empty()) {
         let mut once = String::with_capacity(query.len() + 16);
-        escape(query, b"-_.!~*'()", &mut once);
+        percent::encode(query, percent::is_component, &mut once);
         out.push('?');
-        escape(&once, b"-_.!~*'()", &mut out);
+        percent::encode(&once, percent::is_component, &mut out);
     }
     out
-}
-
-/// Percent-encodes every byte but letters, digits and `kept`, as JavaScript does.
-fn escape(text: &str, kept: &[u8], out: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::scope::Scope;
 use super::text::{Part, Text};
 use super::{RenderError, TemplateError};
 use crate::endpoint_url::{EndpointUrl, UrlError, UrlPolicy};
+use crate::percent;
 
 /// Stands for what a pointer will find, while nothing is known about it.
 const FILLER: &str = "x";
@@ -228,13 +229,6 @@ fn broken(detail: impl Into<String>) -> RenderError {
     }
 }
 
-/// Percent-encodes everything but RFC 3986's unreserved characters.
 fn encode(found: &str, out: &mut String) {
-    for byte in found.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
+    percent::encode(found, percent::is_unreserved, out);
 }

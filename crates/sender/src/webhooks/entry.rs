@@ -47,8 +47,6 @@ impl Entry {
 /// What is called.
 #[derive(Debug)]
 pub struct Target {
-    /// The URL as it was typed, for records of what could not be sent.
-    pub url_text: String,
     /// What makes the request.
     pub template: Template,
 }
@@ -108,7 +106,6 @@ fn target_of(
     let mut opened = webhook.clone();
     keys.open(&mut opened).map_err(closed)?;
     Ok(Target {
-        url_text: webhook.definition.url.clone(),
         template: Template::new(&opened, policy).map_err(|error| unrenderable(&error))?,
     })
 }
