@@ -146,12 +146,9 @@ async fn ctrl_c_ends_it_and_its_nats_server() {
             .1
             .contains("tidings_build_info")
     );
-    assert!(
-        get(console)
-            .await
-            .1
-            .contains("There is no console in this version")
-    );
+    let (status, egress) = get(format!("{console}api/v1/egress")).await;
+    assert_eq!(status, 200, "{egress}");
+    assert!(egress.contains(r#""pool":"default""#), "{egress}");
 
     let dev = Pid::from_raw(process.pid().cast_signed()).unwrap();
     kill_process(dev, Signal::INT).unwrap();
