@@ -3,6 +3,7 @@
 //!
 //! Read [`platform`] first; every other module is a room of promises, and each test's name is one.
 
+mod access;
 mod client;
 mod console;
 mod crash;

@@ -1,6 +1,7 @@
 //! The whole product as it runs anywhere: a nats-server, the provisioned streams, and our programs
 //! as child processes on free ports.
 
+mod access;
 mod publish;
 mod service;
 mod streams;
@@ -13,10 +14,12 @@ use async_nats::jetstream;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tidings_core::token::{self, Scope, TokenRecord};
+use tidings_nats::connect::{NatsArgs, connect_within};
 use tidings_nats::topology::{TOKENS_BUCKET, Topology, provision};
-use tidings_testkit::{NatsServer, NatsServerBuilder, SyncInterval};
+use tidings_testkit::{NatsCluster, NatsServer, NatsServerBuilder, SyncInterval, eventually};
 
 use crate::client::Http;
+pub(crate) use access::Access;
 pub(crate) use service::Service;
 pub(crate) use webhook::{SECRET, assert_signed};
 
@@ -48,9 +51,32 @@ pub(crate) struct Builder {
     senders: usize,
     log: &'static str,
     sender_args: Vec<String>,
+    cms_spaces: Option<Vec<&'static str>>,
+    nodes: usize,
 }
 
 impl Builder {
+    /// The broker gives each service a user with the least permissions, and each of `spaces` one
+    /// for its CMS.
+    pub(crate) fn least_privilege<const N: usize>(mut self, spaces: [&'static str; N]) -> Self {
+        self.cms_spaces = Some(spaces.to_vec());
+        self
+    }
+
+    /// The broker is a cluster of three nodes, and each stream has three replicas. Programs are told
+    /// of the first node only.
+    pub(crate) fn cluster(mut self) -> Self {
+        self.nodes = 3;
+        self.topology.replicas = 3;
+        self
+    }
+
+    /// How long events are kept after they were routed.
+    pub(crate) fn event_age(mut self, age: Duration) -> Self {
+        self.topology.event_age = age;
+        self
+    }
+
     /// How many routers share the work; 1 unless set.
     pub(crate) fn routers(mut self, count: usize) -> Self {
         self.routers = count;
@@ -111,17 +137,38 @@ impl Builder {
 
     /// Starts the broker and provisions it, and nothing else yet.
     pub(crate) async fn ground(self) -> Ground {
-        let nats = self.nats.clone().start().await;
-        let client = nats.client().await;
+        let access = match &self.cms_spaces {
+            Some(spaces) => Some(Access::new(spaces).await),
+            None => None,
+        };
+        let nats = match &access {
+            Some(access) => self.nats.clone().config(access.configuration()),
+            None => self.nats.clone(),
+        };
+        let (nats, peers) = match self.nodes {
+            1 => (nats.start().await, Vec::new()),
+            nodes => NatsCluster::start(&nats, nodes)
+                .await
+                .into_first_and_peers(),
+        };
+        let client = match &access {
+            Some(access) => access.client(&nats.url(), "operator").await,
+            None => client_of(&nats, &peers).await,
+        };
         let context = jetstream::new(client.clone());
         if self.is_provisioned {
-            let provisioned = provision(&context, &self.topology).await;
-            provisioned.unwrap_or_else(|error| panic!("cannot provision: {error}"));
+            // A cluster that chooses its leaders refuses; provisioning goes on where it stopped.
+            eventually(SOON * 3, "the broker is provisioned", async || {
+                provision(&context, &self.topology).await
+            })
+            .await;
             store_token(&context).await;
         }
         Ground {
             builder: self,
+            access,
             nats,
+            peers,
             client,
             context,
         }
@@ -132,7 +179,9 @@ impl Builder {
 #[derive(Debug)]
 pub(crate) struct Ground {
     builder: Builder,
+    access: Option<Access>,
     pub(crate) nats: NatsServer,
+    peers: Vec<NatsServer>,
     client: async_nats::Client,
     context: jetstream::Context,
 }
@@ -148,7 +197,25 @@ impl Ground {
             ..
         } = &self.builder;
         let url = self.nats.url();
-        let launch = |name, args: &[String]| Service::launch(name, &url, log, args);
+        let access = &self.access;
+        let launch = |name: &str, args: &[String]| {
+            let user = match name.trim_start_matches("tidings-") {
+                "sender" => "sender-default",
+                user => user,
+            };
+            let credentials = access.as_ref().map(|access| access.options(user));
+            let args = [
+                args,
+                credentials
+                    .iter()
+                    .flatten()
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .as_slice(),
+            ]
+            .concat();
+            Service::launch(name, &url, log, &args)
+        };
         Platform {
             ingest: launch("tidings-ingest", &[]),
             routers: (0..*routers)
@@ -157,7 +224,9 @@ impl Ground {
             senders: (0..*senders)
                 .map(|_| launch("tidings-sender", sender_args))
                 .collect(),
+            access: self.access,
             nats: self.nats,
+            peers: self.peers,
             client: self.client,
             context: self.context,
             http: Http::new(),
@@ -174,7 +243,10 @@ pub(crate) struct Platform {
     pub(crate) ingest: Service,
     pub(crate) routers: Vec<Service>,
     pub(crate) senders: Vec<Service>,
+    access: Option<Access>,
     pub(crate) nats: NatsServer,
+    /// The other nodes of a cluster.
+    pub(crate) peers: Vec<NatsServer>,
     pub(crate) client: async_nats::Client,
     pub(crate) context: jetstream::Context,
     pub(crate) http: Http,
@@ -201,12 +273,20 @@ impl Platform {
             senders: 1,
             log: LOG,
             sender_args: EGRESS.map(str::to_owned).to_vec(),
+            cms_spaces: None,
+            nodes: 1,
         }
     }
 
     /// Starts a console; it is no part of the platform and ends when it is dropped.
     pub(crate) fn console(&self, args: &[&str]) -> Service {
         Service::launch_console(&self.nats.url(), LOG, args)
+    }
+
+    /// The users of a broker with the least permissions.
+    pub(crate) fn access(&self) -> &Access {
+        let access = self.access.as_ref();
+        access.expect("the platform was built with least_privilege")
     }
 
     /// All our programs.
@@ -238,6 +318,20 @@ impl Platform {
         let number = self.names.fetch_add(1, Ordering::Relaxed) + 1;
         format!("{prefix}{number}")
     }
+}
+
+/// A connection that knows all nodes.
+async fn client_of(nats: &NatsServer, peers: &[NatsServer]) -> async_nats::Client {
+    if peers.is_empty() {
+        return nats.client().await;
+    }
+    let urls: Vec<String> = [nats]
+        .into_iter()
+        .chain(peers)
+        .map(NatsServer::url)
+        .collect();
+    let connected = connect_within(&NatsArgs::at(urls.join(",")), "tidings-test", SOON).await;
+    connected.unwrap_or_else(|error| panic!("no NATS: {error}"))
 }
 
 async fn store_token(context: &jetstream::Context) {

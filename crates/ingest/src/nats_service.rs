@@ -171,10 +171,19 @@ async fn respond(ingest: &Ingest, request: &Request, taken: Result<Accepted, Pro
             })
         }
     };
+    if !is_answerable(request.message.reply.as_deref()) {
+        return debug!("the reply would not go to a requester; keeping it");
+    }
     // Who published without a reply subject, or has gone, does not want to know.
     if let Err(error) = request.respond(reply).await {
         debug!(%error, "could not reply");
     }
+}
+
+/// Whether a reply goes to somebody who waits for one. Whoever sends a request names the subject of
+/// the reply, and this program may publish where the sender may not: to streams, as other spaces.
+fn is_answerable(reply: Option<&str>) -> bool {
+    reply.is_some_and(|subject| !subject.starts_with("tidings.") && !subject.starts_with('$'))
 }
 
 fn reply(accepted: &Accepted) -> Bytes {

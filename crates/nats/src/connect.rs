@@ -1,12 +1,14 @@
 //! Connecting to NATS, and waiting for it when it is away.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, jetstream};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
+
+use crate::access::User;
 
 /// How long the broker may take to acknowledge a published message before it is published again.
 pub const ACK_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -21,7 +23,8 @@ const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "NATS")]
 pub struct NatsArgs {
-    /// Addresses of NATS servers, with commas between them.
+    /// Addresses of NATS servers, with commas between them: nats:// or, with TLS, tls://. A server
+    /// of a cluster tells of the others.
     #[arg(
         long,
         env = "TIDINGS_NATS_URL",
@@ -43,7 +46,26 @@ pub struct NatsArgs {
         conflicts_with = "nats_creds"
     )]
     pub nats_nkey: Option<PathBuf>,
-    /// File with certificates of authorities (PEM) that may sign the servers' certificates.
+    /// User name, with --nats-password-file.
+    #[arg(
+        long,
+        env = "TIDINGS_NATS_USER",
+        value_name = "NAME",
+        requires = "nats_password_file",
+        conflicts_with_all = ["nats_creds", "nats_nkey"]
+    )]
+    pub nats_user: Option<String>,
+    /// File with the password of --nats-user.
+    #[arg(
+        long,
+        env = "TIDINGS_NATS_PASSWORD_FILE",
+        value_name = "FILE",
+        value_parser = readable_file,
+        requires = "nats_user"
+    )]
+    pub nats_password_file: Option<PathBuf>,
+    /// File with certificates of authorities (PEM) that may sign the servers' certificates. With
+    /// it, a server without TLS is refused.
     #[arg(long, env = "TIDINGS_NATS_CA", value_name = "FILE", value_parser = readable_file)]
     pub nats_ca: Option<PathBuf>,
     /// File with this client's certificate (PEM), for mutual TLS.
@@ -74,9 +96,42 @@ impl NatsArgs {
             nats_url: url.into(),
             nats_creds: None,
             nats_nkey: None,
+            nats_user: None,
+            nats_password_file: None,
             nats_ca: None,
             nats_cert: None,
             nats_key: None,
+        }
+    }
+}
+
+/// Who connects.
+#[derive(Debug, Clone)]
+pub struct Who {
+    /// What the broker shows of the connection.
+    pub name: String,
+    /// The beginning of all subjects that answers go to. The user's permissions name it, so that
+    /// nobody else can listen ([`crate::access`]).
+    pub inbox: String,
+}
+
+impl Who {
+    /// One of a service's processes, called `name`, under the permissions of `user`.
+    #[must_use]
+    pub fn new(user: &User, name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            inbox: user.inbox(),
+        }
+    }
+}
+
+/// A program that has the inbox of its name.
+impl From<&str> for Who {
+    fn from(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            inbox: format!("_INBOX.{name}"),
         }
     }
 }
@@ -120,17 +175,17 @@ pub enum ConnectError {
     },
 }
 
-/// Connects as `name` and waits, for as long as it takes, until NATS is there. Says once that it
+/// Connects as `who` and waits, for as long as it takes, until NATS is there. Says once that it
 /// waits. Afterwards the client reconnects by itself.
 ///
 /// # Errors
 /// The settings cannot be used, or `stop` was cancelled.
 pub async fn connect(
     args: &NatsArgs,
-    name: &str,
+    who: impl Into<Who>,
     stop: &CancellationToken,
 ) -> Result<Client, ConnectError> {
-    let client = start(args, name).await?;
+    let client = start(args, who.into()).await?;
     if wait_connected(&client, Duration::from_secs(1)).await {
         return Ok(client);
     }
@@ -142,16 +197,16 @@ pub async fn connect(
     }
 }
 
-/// Connects as `name` or fails within `patience`: for commands that a person waits for.
+/// Connects as `who` or fails within `patience`: for commands that a person waits for.
 ///
 /// # Errors
 /// The settings cannot be used, or nobody answered in time.
 pub async fn connect_within(
     args: &NatsArgs,
-    name: &str,
+    who: impl Into<Who>,
     patience: Duration,
 ) -> Result<Client, ConnectError> {
-    let client = start(args, name).await?;
+    let client = start(args, who.into()).await?;
     match wait_connected(&client, patience).await {
         true => Ok(client),
         false => Err(ConnectError::Unreachable {
@@ -205,28 +260,28 @@ fn readable_file(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Connects as `name` in the background: the client may be used at once, and its requests fail
+/// Connects as `who` in the background: the client may be used at once, and its requests fail
 /// until NATS is there.
 ///
 /// # Errors
 /// The settings cannot be used.
-pub async fn start(args: &NatsArgs, name: &str) -> Result<Client, ConnectError> {
+pub async fn start(args: &NatsArgs, who: impl Into<Who>) -> Result<Client, ConnectError> {
     let settings = |detail: String| ConnectError::Settings {
         url: shown(args),
         detail,
     };
     let addresses = addresses(&args.nats_url).map_err(settings)?;
-    let options = options(args, name).await?;
+    let options = options(args, who.into()).await?;
     options
         .connect(addresses)
         .await
         .map_err(|error| settings(error.to_string()))
 }
 
-async fn options(args: &NatsArgs, name: &str) -> Result<ConnectOptions, ConnectError> {
+async fn options(args: &NatsArgs, who: Who) -> Result<ConnectOptions, ConnectError> {
     let mut options = ConnectOptions::new()
-        .name(name)
-        .custom_inbox_prefix(format!("_INBOX.{name}"))
+        .name(who.name)
+        .custom_inbox_prefix(who.inbox)
         .retry_on_initial_connect()
         .connection_timeout(CONNECT_TIMEOUT)
         .request_timeout(Some(REQUEST_TIMEOUT))
@@ -235,23 +290,35 @@ async fn options(args: &NatsArgs, name: &str) -> Result<ConnectOptions, ConnectE
             Duration::from_millis(50 * (1 << attempts.min(6)) as u64).min(RECONNECT_DELAY_MAX)
         })
         .event_callback(|event| async move { report(&event) });
+    options = with_credentials(options, args).await?;
+    with_tls(options, args).await
+}
+
+async fn with_credentials(
+    mut options: ConnectOptions,
+    args: &NatsArgs,
+) -> Result<ConnectOptions, ConnectError> {
     if let Some(path) = &args.nats_creds {
-        let file = |source| ConnectError::File {
-            option: "nats-creds",
-            path: path.clone(),
-            source,
-        };
-        options = options.credentials_file(path).await.map_err(file)?;
+        let read = options.credentials_file(path).await;
+        options = read.map_err(unusable("nats-creds", path))?;
     }
     if let Some(path) = &args.nats_nkey {
-        let file = |source| ConnectError::File {
-            option: "nats-nkey",
-            path: path.clone(),
-            source,
-        };
-        let seed = tokio::fs::read_to_string(path).await.map_err(file)?;
+        let seed = tokio::fs::read_to_string(path).await;
+        let seed = seed.map_err(unusable("nats-nkey", path))?;
         options = options.nkey(seed.trim().to_owned());
     }
+    if let (Some(user), Some(path)) = (&args.nats_user, &args.nats_password_file) {
+        let password = tokio::fs::read_to_string(path).await;
+        let password = password.map_err(unusable("nats-password-file", path))?;
+        options = options.user_and_password(user.clone(), password.trim_end().to_owned());
+    }
+    Ok(options)
+}
+
+async fn with_tls(
+    mut options: ConnectOptions,
+    args: &NatsArgs,
+) -> Result<ConnectOptions, ConnectError> {
     // The client reads these files at each connecting, and would try again for ever.
     for (option, path) in [
         ("nats-ca", &args.nats_ca),
@@ -259,20 +326,28 @@ async fn options(args: &NatsArgs, name: &str) -> Result<ConnectOptions, ConnectE
         ("nats-key", &args.nats_key),
     ] {
         let Some(path) = path else { continue };
-        let file = |source| ConnectError::File {
-            option,
-            path: path.clone(),
-            source,
-        };
-        tokio::fs::read(path).await.map_err(file)?;
+        let read = tokio::fs::read(path).await;
+        read.map_err(unusable(option, path))?;
     }
     if let Some(path) = &args.nats_ca {
-        options = options.add_root_certificates(path.clone());
+        options = options
+            .add_root_certificates(path.clone())
+            .require_tls(true);
     }
     if let (Some(cert), Some(key)) = (&args.nats_cert, &args.nats_key) {
-        options = options.add_client_certificate(cert.clone(), key.clone());
+        let (cert, key) = (cert.clone(), key.clone());
+        options = options.add_client_certificate(cert, key).require_tls(true);
     }
     Ok(options)
+}
+
+fn unusable(option: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ConnectError {
+    let path = path.to_path_buf();
+    move |source| ConnectError::File {
+        option,
+        path,
+        source,
+    }
 }
 
 async fn wait_connected(client: &Client, patience: Duration) -> bool {

@@ -2,8 +2,10 @@
 //!
 //! [`topology`] is the only place that knows which streams there are. [`publish`] stores messages
 //! and answers only after the broker's acknowledgement; [`consume`] takes work; [`table`] keeps a
-//! bucket as a local snapshot; [`egress`] keeps the addresses that requests come from. No rule of the product is here.
+//! bucket as a local snapshot; [`egress`] keeps the addresses that requests come from; [`access`] says
+//! who may do what. No rule of the product is here.
 
+pub mod access;
 pub mod connect;
 pub mod consume;
 pub mod egress;

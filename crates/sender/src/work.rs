@@ -8,6 +8,8 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::Store;
 use tidings_core::pools::Pools;
 use tidings_egress::EgressClient;
+use tidings_nats::access::User;
+use tidings_nats::connect::Who;
 use tidings_nats::publish::{Bounds, Publisher};
 use tidings_nats::topology::{
     Commit, ENDPOINT_STATE_BUCKET, Layout, MEMBERS_BUCKET, WEBHOOKS_BUCKET,
@@ -53,7 +55,8 @@ pub(crate) async fn run(
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<()> {
     let name = args.name.clone().unwrap_or_else(member::name);
-    let client = match connect::connect(&args.nats, &name, &lifecycle.stop).await {
+    let who = Who::new(&User::Sender(args.pool.clone()), name.clone());
+    let client = match connect::connect(&args.nats, who, &lifecycle.stop).await {
         Ok(client) => client,
         Err(connect::ConnectError::Stopped { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),

@@ -8,7 +8,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser};
 use toml::{Table, Value};
 
 use crate::telemetry::TelemetryArgs;
@@ -84,8 +85,16 @@ pub enum SettingsError {
 #[expect(clippy::print_stderr, reason = "there is no log yet")]
 #[must_use]
 pub fn parse<P: Parser>() -> P {
-    match parse_from::<P>(std::env::args_os().collect()) {
-        Ok(settings) => settings,
+    match read::<P>(std::env::args_os().collect()) {
+        Ok((settings, exposed)) => {
+            for option in exposed {
+                eprintln!(
+                    "warning: --{option} on the command line can be read by everybody on this \
+                     machine; give it by its environment variable, or in a file (see --help)"
+                );
+            }
+            settings
+        }
         Err(SettingsError::Clap(error)) if is_help(&error) => error.exit(),
         Err(error) => {
             eprintln!("error: {error}");
@@ -135,13 +144,64 @@ fn without_password(line: &str, error: &clap::Error) -> String {
 pub fn parse_from<P: CommandFactory + FromArgMatches>(
     arguments: Vec<OsString>,
 ) -> Result<P, SettingsError> {
+    read(arguments).map(|(settings, _)| settings)
+}
+
+/// The settings, and the options by which a secret stands on the command line.
+fn read<P: CommandFactory + FromArgMatches>(
+    arguments: Vec<OsString>,
+) -> Result<(P, Vec<String>), SettingsError> {
     let mut command = P::command();
     if let Some(path) = config_path(&arguments) {
         command = with_file(command, &path)?;
     }
     let mut matches = command.try_get_matches_from_mut(arguments)?;
-    P::from_arg_matches_mut(&mut matches)
-        .map_err(|error| SettingsError::Clap(error.format(&mut command)))
+    let exposed = exposed(&command, &matches);
+    match P::from_arg_matches_mut(&mut matches) {
+        Ok(settings) => Ok((settings, exposed)),
+        Err(error) => Err(SettingsError::Clap(error.format(&mut command))),
+    }
+}
+
+/// The options on the command line that hold a secret: those whose variable --help does not show.
+fn exposed(command: &Command, matches: &ArgMatches) -> Vec<String> {
+    let given = |arg: &&Arg| {
+        let id = arg.get_id().as_str();
+        // A common option is declared again where it is hidden.
+        let source = matches
+            .try_get_raw(id)
+            .is_ok()
+            .then(|| matches.value_source(id));
+        source.flatten() == Some(ValueSource::CommandLine)
+    };
+    let is_secret = |arg: &&Arg| {
+        let mut values = matches
+            .try_get_raw(arg.get_id().as_str())
+            .ok()
+            .flatten()
+            .into_iter()
+            .flatten();
+        let is_url = arg
+            .get_value_names()
+            .is_some_and(|names| names.iter().any(|name| name == "URL"));
+        // The address of a server or a proxy is none unless there is a password in it.
+        arg.is_hide_env_values_set()
+            && (!is_url || values.any(|value| value.to_string_lossy().contains('@')))
+    };
+    let secret = command.get_arguments().filter(given).filter(is_secret);
+    let mut names: Vec<String> = secret
+        .filter_map(Arg::get_long)
+        .map(str::to_owned)
+        .collect();
+    if let Some((name, matches)) = matches.subcommand()
+        && let Some(command) = command.find_subcommand(name)
+    {
+        names.extend(exposed(command, matches));
+        // A common option is seen at each level.
+        names.sort_unstable();
+        names.dedup();
+    }
+    names
 }
 
 /// Finds `--config` before clap runs, because the file changes what clap knows.
@@ -344,6 +404,41 @@ mod tests {
             message.contains("--count") && !message.contains("secret"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_secret_on_the_command_line_is_noticed() {
+        #[derive(Debug, Parser)]
+        struct Settings {
+            #[arg(
+                long,
+                global = true,
+                hide_env_values = true,
+                value_name = "URL",
+                default_value = "a"
+            )]
+            nats_url: String,
+            #[command(subcommand)]
+            action: Option<Action>,
+        }
+        #[derive(Debug, clap::Subcommand)]
+        enum Action {
+            Dev {
+                #[arg(long, hide_env_values = true, default_value = "t")]
+                token: String,
+            },
+        }
+        for (arguments, exposed) in [
+            ("", vec![]),
+            ("--nats-url nats://a:1 dev", vec![]),
+            ("--nats-url nats://u:p@a:1", vec!["nats-url"]),
+            ("dev --nats-url nats://u:p@a:1", vec!["nats-url"]),
+            ("dev --token t", vec!["token"]),
+        ] {
+            let all = ["program"].into_iter().chain(arguments.split_whitespace());
+            let (_, found) = read::<Settings>(all.map(OsString::from).collect()).unwrap();
+            assert_eq!(found, exposed, "{arguments}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 mod eventually;
 mod listening;
+mod nats_cluster;
 mod nats_server;
 mod process;
 mod raw;
@@ -17,6 +18,7 @@ mod receiver;
 mod tls;
 
 pub use crate::eventually::{Condition, eventually};
+pub use crate::nats_cluster::NatsCluster;
 pub use crate::nats_server::{NatsServer, NatsServerBuilder, SyncInterval, nats_server_binary};
 pub use crate::process::{Launch, Process, Usage, target_bin};
 pub use crate::raw::{RawReceiver, RawSocket};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::eventually::eventually;
-use crate::process::{Process, Usage};
+use crate::process::{Launch, Process, Usage};
 
 /// Up after 17 to 200 ms on an idle machine; a large store takes longer to read back.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -29,13 +29,23 @@ pub enum SyncInterval {
 /// How a [`NatsServer`] is to be set up.
 #[derive(Clone, Debug)]
 pub struct NatsServerBuilder {
+    name: String,
     sync_interval: SyncInterval,
     max_payload_bytes: usize,
+    has_jetstream: bool,
     jetstream: String,
     config: String,
+    env: Vec<(String, String)>,
 }
 
 impl NatsServerBuilder {
+    /// What the server calls itself; nodes of a cluster need different names.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
+    }
+
     /// When JetStream syncs to disk.
     #[must_use]
     pub fn sync_interval(mut self, sync_interval: SyncInterval) -> Self {
@@ -58,11 +68,25 @@ impl NatsServerBuilder {
         self
     }
 
+    /// Leaves JetStream out.
+    #[must_use]
+    pub fn without_jetstream(mut self) -> Self {
+        self.has_jetstream = false;
+        self
+    }
+
     /// Appends lines to the configuration, such as `authorization { token: "secret" }`.
     #[must_use]
     pub fn config(mut self, lines: &str) -> Self {
         self.config.push_str(lines);
         self.config.push('\n');
+        self
+    }
+
+    /// Sets a variable of its environment, which the configuration may name (`$NAME`).
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -76,10 +100,11 @@ impl NatsServerBuilder {
             .tempdir()
             .expect("the temporary folder can be written to");
         self.write_config(folder.path(), Ports::ANY);
-        let process = Process::launch(nats_server_binary())
+        let launch = Process::launch(nats_server_binary())
             .arg("-c")
-            .arg(config_path(folder.path()))
-            .start();
+            .arg(config_path(folder.path()));
+        let set = |launch: Launch, (name, value): &(String, String)| launch.env(name, value);
+        let process = self.env.iter().fold(launch, set).start();
         let mut server = NatsServer {
             process,
             ports: Ports::ANY,
@@ -93,6 +118,7 @@ impl NatsServerBuilder {
     fn write_config(&self, folder: &Path, ports: Ports) {
         let Ports { client, monitoring } = ports;
         let Self {
+            name,
             max_payload_bytes,
             jetstream,
             config,
@@ -109,20 +135,19 @@ impl NatsServerBuilder {
             true => "",
             false => "max_file_store: 1TB",
         };
+        let jetstream = match self.has_jetstream {
+            true => format!("jetstream {{\nstore_dir: {store:?}\n{sync_interval}\n{file_store}\n{jetstream}\n}}"),
+            false => String::new(),
+        };
         let text = format!(
             r#"
-                server_name: "tidings-test"
+                server_name: {name:?}
                 host: "127.0.0.1"
                 port: {client}
                 http: "127.0.0.1:{monitoring}"
                 ports_file_dir: {folder:?}
                 max_payload: {max_payload_bytes}
-                jetstream {{
-                    store_dir: {store:?}
-                    {sync_interval}
-                    {file_store}
-                    {jetstream}
-                }}
+                {jetstream}
                 {config}
             "#
         );
@@ -148,10 +173,13 @@ impl NatsServer {
     /// A server to be set up and started.
     pub fn builder() -> NatsServerBuilder {
         NatsServerBuilder {
+            name: String::from("tidings-test"),
             sync_interval: SyncInterval::Default,
             max_payload_bytes: MAX_PAYLOAD_BYTES,
+            has_jetstream: true,
             jetstream: String::new(),
             config: String::new(),
+            env: Vec::new(),
         }
     }
 
@@ -198,6 +226,13 @@ impl NatsServer {
     /// Lets it go on after [`suspend`](Self::suspend) (`SIGCONT`).
     pub fn resume(&self) {
         self.process.resume();
+    }
+
+    /// Kills it for good, and forgets all that it stored.
+    pub async fn lose(&self) {
+        self.process.kill().await;
+        std::fs::remove_dir_all(self.folder.path().join("store"))
+            .expect("the store can be removed");
     }
 
     /// The process id, which changes with [`restart`](Self::restart).

@@ -12,8 +12,8 @@ use tidings_service::telemetry::{self, TelemetryArgs};
 use crate::client::Client;
 use crate::output::{Closed, Output, note};
 use crate::{
-    console, dead_letter, delivery, dev, egress, event, listen, provision, replay, secrets, space,
-    status, token, webhook,
+    console, dead_letter, delivery, dev, egress, event, healthcheck, listen, nats_users, provision,
+    replay, secrets, space, status, token, webhook,
 };
 
 /// Programs that run until they are stopped, rather than ask the broker something.
@@ -59,6 +59,10 @@ enum Action {
     Listen(listen::ListenArgs),
     /// Create or upgrade the streams, consumers and buckets on the broker.
     Provision(provision::ProvisionArgs),
+    /// Write the users of the broker for nats-server: a key and the least permissions for each.
+    NatsUsers(nats_users::NatsUsersArgs),
+    /// Ask a service whether it is healthy; ends with code 0 if it is. For containers.
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Create, show and change webhooks.
     Webhook(Box<webhook::WebhookArgs>),
     /// Publish events.
@@ -174,7 +178,12 @@ async fn run(program: Program) -> anyhow::Result<ExitCode> {
         Action::Dev(args) => return dev::run(args).await,
         Action::Console(args) => return Box::pin(console::run(*args, &common.nats)).await,
         Action::Listen(args) => return listen::run(args, common.json).await,
-        Action::Provision(args) => provision::run(args, &connect().await?, output).await?,
+        Action::Provision(args) => {
+            let client = Client::connect_as(&common.nats, provision::NAME).await?;
+            provision::run(args, &client, output).await?;
+        }
+        Action::NatsUsers(args) => nats_users::run(&args, output)?,
+        Action::Healthcheck(args) => healthcheck::run(&args).await?,
         Action::Delivery(args) => delivery::run(args, &connect().await?, output).await?,
         Action::DeadLetter(args) => dead_letter::run(args, &connect().await?, output).await?,
         Action::Replay(args) => replay::run(args, &connect().await?, output).await?,

@@ -30,7 +30,15 @@ impl Client {
     /// # Errors
     /// Nobody answers, or the settings cannot be used.
     pub(crate) async fn connect(args: &NatsArgs) -> anyhow::Result<Self> {
-        let nats = connect::connect_within(args, NAME, PATIENCE).await?;
+        Self::connect_as(args, NAME).await
+    }
+
+    /// Connects as a user that has a name of its own.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub(crate) async fn connect_as(args: &NatsArgs, name: &str) -> anyhow::Result<Self> {
+        let nats = connect::connect_within(args, name, PATIENCE).await?;
         let jetstream = connect::jetstream(&nats);
         Ok(Self {
             nats,

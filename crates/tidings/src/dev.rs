@@ -82,6 +82,14 @@ pub(crate) struct DevArgs {
     #[arg(long, env = "TIDINGS_TOKEN", value_name = "TOKEN", hide_env_values = true,
           value_parser = token::parse)]
     token: Option<Secret>,
+    /// File with that token.
+    #[arg(
+        long,
+        env = "TIDINGS_TOKEN_FILE",
+        value_name = "FILE",
+        conflicts_with = "token"
+    )]
+    token_file: Option<PathBuf>,
     /// How many senders run.
     #[arg(long, env = "TIDINGS_SENDERS", value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -233,7 +241,11 @@ async fn prepare(home: &Home<'_>, jetstream: &jetstream::Context) -> anyhow::Res
     if let Some(newest) = keys.newest() {
         secrets::store(jetstream, newest).await?;
     }
-    token::settle(home.args.token.clone(), home.data, jetstream).await
+    let given = match &home.args.token_file {
+        Some(path) => Some(token::read(path)?),
+        None => home.args.token.clone(),
+    };
+    token::settle(given, home.data, jetstream).await
 }
 
 /// Runs the demo, and goes on printing unless it is to end with it.

@@ -11,6 +11,9 @@ use tidings_nats::topology::{self, Change, Done, LayoutError, Topology};
 use crate::client::Client;
 use crate::output::{Output, Table};
 
+/// As whom it connects, so that a user who may do nothing else can run it.
+pub(crate) const NAME: &str = "tidings-provision";
+
 const PARTITIONS_MAX: i64 = 1_024;
 
 // Each option that is left out keeps what was provisioned before.

@@ -11,7 +11,7 @@ use async_nats::jetstream::stream::{Config, Info};
 use async_nats::jetstream::{ErrorCode, kv};
 
 use super::refuse::{refuse_dropped_pools, refuse_stream};
-use super::streams::{bucket, consumers, streams};
+use super::streams::{META_SCHEMA, bucket, consumers, streams};
 use super::{BUCKETS, SCHEMA_VERSION, Topology};
 
 /// What provisioning did to one thing.
@@ -206,18 +206,26 @@ fn keep_what_must_stay(current: &Config, wanted: Config) -> Config {
 
 async fn ensure_bucket(context: &Context, config: kv::Config) -> Result<Change, ProvisionError> {
     let what = format!("bucket {}", config.bucket);
-    let Some(current) = find_stream(context, &format!("KV_{}", config.bucket)).await? else {
+    let stream = format!("KV_{}", config.bucket);
+    let Some(current) = find_stream(context, &stream).await? else {
         let created = context.create_key_value(config).await;
         created.map_err(|error| broker(&what, &error))?;
+        mark(context, &stream, &what).await?;
         return Ok(Change {
             what,
             done: Done::Created,
         });
     };
     let current = &current.config;
+    let schema = current.metadata.get(META_SCHEMA);
+    let schema: Option<u32> = schema.and_then(|schema| schema.parse().ok());
+    if let Some(found) = schema.filter(|found| *found > SCHEMA_VERSION) {
+        return Err(ProvisionError::Newer { what, found });
+    }
     if current.num_replicas == config.num_replicas
         && current.max_messages_per_subject == config.history
         && current.max_age == config.max_age
+        && schema == Some(SCHEMA_VERSION)
     {
         return Ok(Change {
             what,
@@ -226,10 +234,26 @@ async fn ensure_bucket(context: &Context, config: kv::Config) -> Result<Change, 
     }
     let updated = context.update_key_value(config).await;
     updated.map_err(|error| broker(&what, &error))?;
+    mark(context, &stream, &what).await?;
     Ok(Change {
         what,
         done: Done::Updated,
     })
+}
+
+/// Writes the version of the layout into a bucket's metadata, where the client library cannot.
+async fn mark(context: &Context, stream: &str, what: &str) -> Result<(), ProvisionError> {
+    let Some(info) = find_stream(context, stream).await? else {
+        let detail = String::from("it is gone again");
+        let what = what.to_owned();
+        return Err(ProvisionError::Broker { what, detail });
+    };
+    let mut config = info.config;
+    let version = SCHEMA_VERSION.to_string();
+    config.metadata.insert(META_SCHEMA.to_owned(), version);
+    let updated = context.update_stream(config).await;
+    updated.map_err(|error| broker(what, &error))?;
+    Ok(())
 }
 
 async fn ensure_consumer(

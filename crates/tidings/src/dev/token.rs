@@ -1,5 +1,7 @@
 //! The admin token of `tidings dev`.
 
+use std::path::Path;
+
 use anyhow::{Context as _, bail};
 use async_nats::jetstream::Context;
 use tidings_core::secret::Secret;
@@ -15,6 +17,16 @@ const RECORD_ID: &str = "dev-admin";
 /// usable is looked at in [`settle`].
 pub(super) fn parse(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
+}
+
+/// Reads the file of `--token-file`.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn read(path: &Path) -> anyhow::Result<Secret> {
+    let text = std::fs::read_to_string(path);
+    let text = text.with_context(|| format!("--token-file {}", path.display()))?;
+    Ok(Secret::new(text.trim()))
 }
 
 /// Decides on the admin token (the `given` one, or that of the last start, or a new one), keeps it

@@ -45,10 +45,10 @@ pub(super) struct DefinitionArgs {
     headers: Vec<HeaderPair>,
     /// A header whose value is never shown again; repeat it for each. What stands on a command
     /// line can be read by others on this machine: --file - keeps it away from them.
-    #[arg(long = "secret-header", value_name = "KEY: VALUE", value_parser = parse_secret)]
+    #[arg(long = "secret-header", value_name = "KEY: VALUE", hide_env_values = true, value_parser = parse_secret)]
     secret_headers: Vec<Secret>,
     /// User name and password for HTTP basic authentication; the password is never shown again.
-    #[arg(long, value_name = "USER:PASSWORD", value_parser = parse_secret)]
+    #[arg(long, value_name = "USER:PASSWORD", hide_env_values = true, value_parser = parse_secret)]
     basic_auth: Option<Secret>,
     /// The shape of what the receiver sees: standard, contentful, umbraco, heartcore,
     /// cloudevents-binary or cloudevents-structured.
@@ -91,7 +91,8 @@ pub(super) struct DefinitionArgs {
     disabled: bool,
     /// A signing secret that the receiver has already, instead of a new one: whsec_…, whsk_…, or
     /// 64 characters for Contentful (see also --secret-header); repeat it for each.
-    #[arg(long = "signing-secret", value_name = "SECRET", value_parser = parse_secret)]
+    #[arg(long = "signing-secret", value_name = "SECRET", hide_env_values = true,
+          value_parser = parse_secret)]
     signing_secrets: Vec<Secret>,
 }
 

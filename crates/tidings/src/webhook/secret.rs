@@ -28,7 +28,8 @@ pub(super) struct AddArgs {
     /// A secret that the receiver has already, instead of a new one: whsec_…, whsk_…, or 64
     /// characters for Contentful. Secrets for other schemes stay as they are. What stands on a
     /// command line can be read by others on this machine.
-    #[arg(long, value_name = "SECRET", value_parser = options::parse_secret)]
+    #[arg(long, value_name = "SECRET", hide_env_values = true,
+          value_parser = options::parse_secret)]
     signing_secret: Option<Secret>,
 }
 
