@@ -7,6 +7,7 @@ use async_nats::jetstream::{AckKind, Message};
 use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
 use opentelemetry::KeyValue;
 use tidings_core::dead_letter::Reason;
 use tidings_core::delivery::{Delivery, Progress};
@@ -20,7 +21,7 @@ use tidings_nats::stored_event::{Opened, Place, open};
 use tidings_nats::subject;
 use tidings_nats::topology::{ACK_WAIT, Commit, Layout};
 use tidings_nats::trace_context::TraceContext;
-use tidings_proto::{delivery_to_wire, timestamp_to_wire, v1};
+use tidings_proto::{NEWER_SCHEMA, delivery_to_wire, timestamp_to_wire, v1};
 use tidings_service::clock;
 use tidings_service::lifecycle::Lifecycle;
 use tokio::sync::Semaphore;
@@ -42,6 +43,10 @@ const LATER: &str = "later";
 const LATER_WAIT: Duration = Duration::from_secs(10);
 /// How long an event waits after the broker has refused something.
 const FAILED_WAIT: Duration = Duration::from_secs(1);
+
+/// How long an event that a newer version wrote waits for a router that can read it. What no upgrade
+/// comes for becomes a dead letter, so that nobody can fill the router with events of tomorrow.
+const UPGRADE_PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Routes events.
 #[derive(Debug)]
@@ -102,6 +107,11 @@ impl Router {
         let place = Place::of(message);
         let opened = match open(message, place) {
             Ok(opened) => opened,
+            Err(error) if waits_for_upgrade(&error, place, clock::now()) => {
+                warn!(subject = %message.subject, sequence = place.sequence,
+                      "an event waits for a newer router: {error}");
+                return Ok(LATER);
+            }
             Err(error) => {
                 self.bury_event(message, place, &error).await?;
                 return Ok("invalid");
@@ -298,4 +308,9 @@ async fn settle(message: &Message, kind: AckKind) {
     if let Err(error) = message.ack_with(kind).await {
         debug!(%error, "could not tell the broker; the message comes again");
     }
+}
+
+/// Whether an event that cannot be read may be read by the next version.
+fn waits_for_upgrade(error: &EventError, place: Place, now: Timestamp) -> bool {
+    error.code == NEWER_SCHEMA && now.duration_since(place.published_at) < UPGRADE_PATIENCE
 }

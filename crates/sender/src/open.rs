@@ -1,10 +1,13 @@
 //! A message becomes a delivery with its event, or says why it is none.
 
+use bytes::Bytes;
 use prost::{DecodeError, Message as _};
 use tidings_core::delivery::Delivery;
 use tidings_core::event::{Event, EventError};
 use tidings_nats::trace_context::TraceContext;
-use tidings_proto::{NEWER_SCHEMA, WireError, delivery_from_wire, event_from_wire, v1};
+use tidings_proto::{
+    NEWER_SCHEMA, WireError, delivery_from_wire, event_from_wire, unknown_of_delivery, v1,
+};
 
 use crate::hand::Taken;
 
@@ -17,6 +20,8 @@ pub struct Opened {
     pub event: Event,
     /// The trace it belongs to.
     pub trace: Option<TraceContext>,
+    /// What a newer version wrote into the delivery: it goes with it.
+    pub unknown: Bytes,
 }
 
 /// Why a message is no delivery that can be sent.
@@ -61,6 +66,7 @@ pub fn open(taken: &Taken) -> Result<Opened, OpenError> {
     Ok(Opened {
         event,
         trace: TraceContext::from_headers(taken.headers.as_ref()),
+        unknown: unknown_of_delivery(&taken.payload)?,
         delivery,
     })
 }

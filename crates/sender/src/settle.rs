@@ -180,7 +180,8 @@ impl Settler {
                     _ => {}
                 }
                 let outcome = attempted.as_ref().map(|attempted| attempted.outcome);
-                let letter = Letter::of(taken, delivery, reason, outcome).at(progress);
+                let letter = (delivery, &opened.unknown);
+                let letter = Letter::of(taken, letter, reason, outcome).at(progress);
                 Left::Letter(Box::new(letter))
             }
         };
@@ -346,7 +347,9 @@ impl Settler {
         if let Some(trace) = &opened.trace {
             trace.write(&mut headers);
         }
-        let payload = Bytes::from(delivery_to_wire(&delivery).encode_to_vec());
+        let mut payload = delivery_to_wire(&delivery).encode_to_vec();
+        payload.extend_from_slice(&opened.unknown);
+        let payload = Bytes::from(payload);
         let kind = due.kind;
         let outgoing = self.scheduled(taken, due, headers, payload);
         match self
@@ -355,7 +358,8 @@ impl Settler {
             .await
         {
             Err(PublishError::TooLarge { bytes }) => {
-                let letter = Letter::of(taken, &delivery, Reason::Oversized, None);
+                let letter =
+                    Letter::of(taken, (&delivery, &opened.unknown), Reason::Oversized, None);
                 Ok(Left::Letter(Box::new(letter.without_bytes(bytes))))
             }
             stored => {

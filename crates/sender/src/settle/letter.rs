@@ -9,7 +9,9 @@ use tidings_core::delivery::{Delivery, Progress};
 use tidings_nats::publish::Outgoing;
 use tidings_nats::subject;
 use tidings_nats::trace_context::TraceContext;
-use tidings_proto::{SCHEMA_VERSION, delivery_to_wire, timestamp_to_wire, v1};
+use tidings_proto::{
+    SCHEMA_VERSION, append_to_letters_delivery, delivery_to_wire, timestamp_to_wire, v1,
+};
 use tidings_service::clock;
 
 use super::tag;
@@ -27,13 +29,15 @@ pub(super) struct Letter {
     /// Kept for a redelivery.
     trace: Option<TraceContext>,
     content: v1::DeadLetter,
+    /// What a newer version wrote into the delivery.
+    unknown: Bytes,
 }
 
 impl Letter {
     /// The letter of a delivery that ended, with the outcome of its last attempt if this was one.
     pub(super) fn of(
         taken: &Taken,
-        delivery: &Delivery,
+        (delivery, unknown): (&Delivery, &Bytes),
         reason: Reason,
         outcome: Option<&Outcome>,
     ) -> Self {
@@ -53,6 +57,7 @@ impl Letter {
             reason,
             trace: TraceContext::from_headers(taken.headers.as_ref()),
             content,
+            unknown: Bytes::clone(unknown),
         }
     }
 
@@ -69,6 +74,7 @@ impl Letter {
             reason,
             trace: TraceContext::from_headers(taken.headers.as_ref()),
             content,
+            unknown: Bytes::new(),
         }
     }
 
@@ -113,6 +119,7 @@ impl Letter {
 
     fn empty(&mut self) {
         self.content.raw = Bytes::new();
+        self.unknown = Bytes::new();
         if let Some(delivery) = &mut self.content.delivery {
             delivery.event = Bytes::new();
         }
@@ -127,11 +134,13 @@ impl Letter {
         if let Some(trace) = &self.trace {
             trace.write(&mut headers);
         }
+        let mut payload = self.content.encode_to_vec();
+        append_to_letters_delivery(&mut payload, &self.unknown);
         Outgoing {
             subject: self.subject.clone(),
             id: self.id.clone(),
             headers,
-            payload: Bytes::from(self.content.encode_to_vec()),
+            payload: Bytes::from(payload),
         }
     }
 }
