@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up demo test lint bench bench-console tools cargo
+.PHONY: help up demo compose test lint bench bench-console tools cargo
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -10,9 +10,13 @@ up: tools cargo ## Run everything here and watch CMS events arrive as signed web
 demo: tools cargo ## The same, but ends once everything is delivered and verified
 	cargo run --bin tidings -- --log warn dev --demo --exit
 
+compose: ## Run everything in containers, with telemetry (docs/operations.md)
+	docker compose up --build --detach --wait
+
 test: tools cargo lint ## Check everything: format, lints, docs, and all tests
 	@tools/python-test.sh
 	@tools/node-test.sh
+	@tools/deploy-tools.sh
 	cargo build --workspace --bins --tests
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		echo 'cargo nextest run --workspace'; \
