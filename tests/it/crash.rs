@@ -4,7 +4,7 @@
 //! it killed, and then holds what arrived against what was accepted. Set `TIDINGS_CRASH_SEED` to
 //! repeat the moments of an earlier run; the seed of each run is printed.
 
-mod ledger;
+pub(crate) mod ledger;
 mod report;
 mod scenario;
 

@@ -1,7 +1,7 @@
 //! A steady load over HTTP, from a producer that repeats what was not accepted.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -52,6 +52,14 @@ struct Shared {
     begun: Instant,
     next: AtomicU32,
     is_over: AtomicBool,
+    accepted: Mutex<Accepted>,
+}
+
+/// When events were accepted.
+#[derive(Debug)]
+struct Accepted {
+    last: Instant,
+    longest_gap: Duration,
 }
 
 impl Load {
@@ -64,6 +72,10 @@ impl Load {
             begun: Instant::now(),
             next: AtomicU32::new(0),
             is_over: AtomicBool::new(false),
+            accepted: Mutex::new(Accepted {
+                last: Instant::now(),
+                longest_gap: Duration::ZERO,
+            }),
         });
         let workers = (0..WORKERS)
             .map(|_| tokio::spawn(Arc::clone(&shared).work()))
@@ -80,6 +92,18 @@ impl Load {
             .unwrap_or_else(PoisonError::into_inner) = url.to_owned();
     }
 
+    /// How many events were begun so far.
+    pub(crate) fn begun(&self) -> u32 {
+        self.shared.next.load(Ordering::Relaxed)
+    }
+
+    /// The longest time since the last call in which no event was accepted.
+    pub(crate) fn take_longest_gap(&self) -> Duration {
+        let mut accepted = self.shared.accepted();
+        let since = accepted.last.elapsed();
+        std::mem::take(&mut accepted.longest_gap).max(since)
+    }
+
     /// Stops, once everything that was begun is accepted.
     pub(crate) async fn finish(self) -> Published {
         self.shared.is_over.store(true, Ordering::Relaxed);
@@ -93,7 +117,18 @@ impl Load {
     }
 }
 
+impl Accepted {
+    fn note(&mut self, now: Instant) {
+        self.longest_gap = self.longest_gap.max(now - self.last);
+        self.last = now;
+    }
+}
+
 impl Shared {
+    fn accepted(&self) -> MutexGuard<'_, Accepted> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes number after number, each at its time, and returns how often it had to repeat.
     async fn work(self: Arc<Self>) -> u64 {
         let mut repeated = 0;
@@ -123,7 +158,10 @@ impl Shared {
                 .clone();
             let answer = self.http.send(post(&url, &headers, body.clone())).await;
             match &answer {
-                Ok(answer) if answer.status.as_u16() == 202 => return failures,
+                Ok(answer) if answer.status.as_u16() == 202 => {
+                    self.accepted().note(Instant::now());
+                    return failures;
+                }
                 Ok(answer) if answer.status.is_client_error() => panic!("{answer:?}"),
                 _ => {}
             }

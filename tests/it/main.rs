@@ -5,11 +5,13 @@
 
 mod access;
 mod client;
+mod cluster;
 mod console;
 mod crash;
 mod dead_letter;
 mod dedupe;
 mod delivery;
+mod deploy;
 mod event;
 mod fan_out;
 mod foreign;
@@ -22,7 +24,9 @@ mod platform;
 mod pools;
 mod receivers;
 mod retry;
+mod samples;
 mod shutdown;
+mod snippets;
 mod startup;
 mod trace;
 mod transformations;

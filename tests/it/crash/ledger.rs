@@ -27,11 +27,11 @@ const IN_HAND: Duration = Duration::from_secs(5);
 
 /// A program that was killed and started again.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kill {
-    pub(super) victim: Victim,
-    pub(super) at: Instant,
+pub(crate) struct Kill {
+    pub(crate) victim: Victim,
+    pub(crate) at: Instant,
     /// When it ran again.
-    pub(super) back_at: Instant,
+    pub(crate) back_at: Instant,
 }
 
 impl Kill {
@@ -47,7 +47,7 @@ impl Kill {
 
 /// All that arrived.
 #[derive(Debug, Default)]
-pub(super) struct Ledger(Mutex<Entries>);
+pub(crate) struct Ledger(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
@@ -79,26 +79,26 @@ impl Expected {
 
 /// What the checker found.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(crate) struct Findings {
     /// Deliveries that should arrive.
-    pub(super) deliveries: u64,
+    pub(crate) deliveries: u64,
     /// Deliveries that no endpoint ever took.
-    pub(super) lost: u64,
+    pub(crate) lost: u64,
     /// Requests for events that were never accepted.
-    pub(super) phantom: u64,
+    pub(crate) phantom: u64,
     /// Requests beyond those that were needed.
-    pub(super) duplicates: u64,
+    pub(crate) duplicates: u64,
     /// The longest time from a request that was repeated without need to the kill after it.
-    pub(super) longest_before_kill: Duration,
+    pub(crate) longest_before_kill: Duration,
     /// Requests repeated without need that no kill followed.
-    pub(super) unexplained: u64,
+    pub(crate) unexplained: u64,
     /// Requests whose body, path or id is not what it should be.
-    pub(super) faults: Vec<String>,
+    pub(crate) faults: Vec<String>,
 }
 
 impl Ledger {
     /// Names the webhooks, whose paths are their numbers, and how often each endpoint fails.
-    pub(super) fn expect_webhooks<const N: usize>(&self, all: &[Webhook], failures: [usize; N]) {
+    pub(crate) fn expect_webhooks<const N: usize>(&self, all: &[Webhook], failures: [usize; N]) {
         let expected = all.iter().zip(failures);
         self.entries().webhooks = expected
             .map(|(webhook, failures)| Expected {
@@ -109,7 +109,7 @@ impl Ledger {
     }
 
     /// Enters a request, and says with which status it is answered.
-    pub(super) fn enter(&self, request: &Request) -> u16 {
+    pub(crate) fn enter(&self, request: &Request) -> u16 {
         let mut entries = self.entries();
         match entries.check(request) {
             Ok((event, webhook)) => {
@@ -126,7 +126,7 @@ impl Ledger {
     }
 
     /// Holds everything against the events 0 to `accepted`.
-    pub(super) fn findings(&self, accepted: u32, kills: &[Kill]) -> Findings {
+    pub(crate) fn findings(&self, accepted: u32, kills: &[Kill]) -> Findings {
         let entries = self.entries();
         let mut findings = Findings {
             faults: entries.faults.clone(),
@@ -149,6 +149,16 @@ impl Ledger {
             .filter(|(event, _)| *event >= accepted);
         findings.phantom = phantom.count() as u64;
         findings
+    }
+
+    /// Requests so far for deliveries that their endpoints had taken before.
+    pub(crate) fn duplicates(&self) -> u64 {
+        let entries = self.entries();
+        let repeated = entries.arrivals.iter().map(|((event, webhook), arrivals)| {
+            let needed = entries.webhooks[*webhook].failures_at(*event) + 1;
+            arrivals.len().saturating_sub(needed) as u64
+        });
+        repeated.sum()
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {

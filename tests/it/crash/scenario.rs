@@ -36,7 +36,7 @@ const CONSUMER_STATE_MS: u64 = 300;
 
 /// What is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Victim {
+pub(crate) enum Victim {
     Ingest,
     Router,
     Sender,
