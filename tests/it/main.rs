@@ -6,6 +6,7 @@
 mod access;
 mod client;
 mod cluster;
+mod compose;
 mod console;
 mod crash;
 mod dead_letter;
@@ -16,7 +17,6 @@ mod event;
 mod fan_out;
 mod foreign;
 mod formats;
-
 mod limits;
 mod load;
 mod options;

@@ -5,6 +5,7 @@
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
+use bytes::Bytes;
 use jiff::Timestamp;
 use prost::Message as _;
 use tidings_core::delivery::{Delivery, Progress};
@@ -17,7 +18,9 @@ use tidings_nats::stored_event::open_stored;
 use tidings_nats::subject;
 use tidings_nats::topology::{DEAD_LETTERS, EVENTS, Layout, RETRIES};
 use tidings_nats::trace_context::TraceContext;
-use tidings_proto::{delivery_from_wire, delivery_to_wire, v1};
+use tidings_proto::{
+    delivery_from_wire, delivery_of_letter, delivery_to_wire, unknown_of_delivery, v1,
+};
 use tidings_service::clock;
 
 use crate::{Error, Manage, Result};
@@ -60,6 +63,8 @@ struct Again<'a> {
     delivery: Delivery,
     /// Of the message that it was read from.
     headers: HeaderMap,
+    /// What a newer version wrote into the delivery: it goes with it.
+    unknown: Bytes,
     letters: &'a [u64],
     is_waiting: bool,
 }
@@ -128,7 +133,7 @@ impl Redelivery {
     /// The event is no longer kept, or the broker does not answer.
     pub async fn send_to(&self, webhook: &Webhook, known: &Known) -> Result<u32> {
         let now = clock::now();
-        let (delivery, headers) = match known.letters.last() {
+        let (delivery, headers, unknown) = match known.letters.last() {
             Some(place) => match self.read_letter(*place).await? {
                 Some(found) => found,
                 None => self.made_of_event(known, now).await?,
@@ -146,6 +151,7 @@ impl Redelivery {
                 ..delivery
             },
             headers,
+            unknown,
             letters: &known.letters,
             is_waiting: known.is_waiting,
         };
@@ -158,7 +164,7 @@ impl Redelivery {
     /// Its webhook cannot be sent to, its event was not kept, or the broker does not answer.
     pub async fn send_buried(&self, letters: &[u64]) -> Result<u32> {
         let newest = letters.last().copied().unwrap_or_default();
-        let Some((delivery, headers)) = self.read_letter(newest).await? else {
+        let Some((delivery, headers, unknown)) = self.read_letter(newest).await? else {
             return Err(Error::not_found("dead letter", newest));
         };
         let webhook = self.webhook(&delivery.space, &delivery.webhook_id).await?;
@@ -169,6 +175,7 @@ impl Redelivery {
                 ..delivery
             },
             headers,
+            unknown,
             letters,
             is_waiting: false,
         };
@@ -200,24 +207,29 @@ impl Redelivery {
         // Known by its letter: doing this again after a crash stores it once, and a delivery that
         // died again meanwhile is stored anew.
         let tag = again.letters.last().copied().unwrap_or_default();
+        let mut payload = delivery_to_wire(delivery).encode_to_vec();
+        payload.extend_from_slice(&again.unknown);
         Outgoing {
             // A sender knows it by its attempt's number, and lets everything else go first.
             subject: subject::delivery(pool, partition),
             id: format!("{}.{attempt}.{tag}", delivery.id),
             headers,
-            payload: delivery_to_wire(delivery).encode_to_vec().into(),
+            payload: payload.into(),
         }
     }
 
     /// The delivery in a letter with the letter's headers; `None` if it is no longer there.
-    async fn read_letter(&self, place: u64) -> Result<Option<(Delivery, HeaderMap)>> {
+    async fn read_letter(&self, place: u64) -> Result<Option<(Delivery, HeaderMap, Bytes)>> {
         let letter = match self.letters.direct_get(place).await {
             Ok(letter) => letter,
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::broker(DEAD_LETTERS, error)),
         };
-        let read = v1::DeadLetter::decode(letter.payload);
-        let read = read.map_err(|error| Error::broker("the dead letter cannot be read", error))?;
+        let failed = |error| Error::broker("the dead letter cannot be read", error);
+        let read = v1::DeadLetter::decode(letter.payload.clone()).map_err(failed)?;
+        let unknown = delivery_of_letter(&letter.payload);
+        let unknown = unknown.and_then(|delivery| unknown_of_delivery(&delivery));
+        let unknown = unknown.map_err(failed)?;
         let delivery = delivery_from_wire(read.delivery.unwrap_or_default());
         let delivery = delivery.map_err(|error| {
             Error::conflict(
@@ -230,11 +242,15 @@ impl Redelivery {
                           publish the event again";
             return Err(Error::conflict("event_gone", detail));
         }
-        Ok(Some((delivery, letter.headers)))
+        Ok(Some((delivery, letter.headers, unknown)))
     }
 
     /// The delivery made anew of its event.
-    async fn made_of_event(&self, known: &Known, now: Timestamp) -> Result<(Delivery, HeaderMap)> {
+    async fn made_of_event(
+        &self,
+        known: &Known,
+        now: Timestamp,
+    ) -> Result<(Delivery, HeaderMap, Bytes)> {
         let message = match self.events.direct_get(known.event_sequence).await {
             Ok(message) => message,
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
@@ -258,7 +274,7 @@ impl Redelivery {
             created_at: now,
             progress: Progress::first(now),
         };
-        Ok((delivery, message.headers))
+        Ok((delivery, message.headers, Bytes::new()))
     }
 
     async fn forget_letter(&self, place: u64) -> Result<()> {

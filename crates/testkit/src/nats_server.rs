@@ -136,7 +136,9 @@ impl NatsServerBuilder {
             false => "max_file_store: 1TB",
         };
         let jetstream = match self.has_jetstream {
-            true => format!("jetstream {{\nstore_dir: {store:?}\n{sync_interval}\n{file_store}\n{jetstream}\n}}"),
+            true => format!(
+                "jetstream {{\nstore_dir: {store:?}\n{sync_interval}\n{file_store}\n{jetstream}\n}}"
+            ),
             false => String::new(),
         };
         let text = format!(

@@ -5,12 +5,14 @@ use tidings_core::name::Pool;
 use super::User;
 use crate::subject;
 use crate::topology::{
-    ATTEMPTS, BUCKETS, DEAD_LETTERS, DELIVERIES, EGRESS_BUCKET, ENDPOINT_STATE_BUCKET, EVENTS,
-    MEMBERS_BUCKET, RETRIES, ROUTER_CONSUMER, SEALING_KEY, SECRET_KEYS_BUCKET, TOKENS_BUCKET,
-    WEBHOOKS_BUCKET, delivery_consumer, retry_consumer,
+    ATTEMPTS, AUDIT, BUCKETS, DEAD_LETTERS, DELIVERIES, EGRESS_BUCKET, ENDPOINT_STATE_BUCKET,
+    EVENTS, MEMBERS_BUCKET, RETRIES, ROUTER_CONSUMER, SEALING_KEY, SECRET_KEYS_BUCKET,
+    SPACES_BUCKET, TOKENS_BUCKET, WEBHOOKS_BUCKET, delivery_consumer, retry_consumer,
 };
 
-const STREAMS: [&str; 5] = [EVENTS, DELIVERIES, RETRIES, ATTEMPTS, DEAD_LETTERS];
+/// What every service looks at to know how the broker is laid out.
+const LAYOUT: [&str; 5] = [EVENTS, DELIVERIES, RETRIES, ATTEMPTS, DEAD_LETTERS];
+const STREAMS: [&str; 6] = [EVENTS, DELIVERIES, RETRIES, ATTEMPTS, DEAD_LETTERS, AUDIT];
 
 /// The subjects of a user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,6 +49,7 @@ fn ingest() -> Grants {
         .publish("tidings.event.*.*.*.*")
         .publish(format!("$JS.API.DIRECT.GET.{EVENTS}"))
         .follow(TOKENS_BUCKET)
+        .follow(SPACES_BUCKET)
         // Replies, and nothing but replies: of its own account, and of the CMSs' accounts.
         .publish("_INBOX.>")
         .publish("_R_.>")
@@ -119,8 +122,10 @@ fn sender(pool: &Pool, partitions: u16) -> Grants {
 /// Reads everything but takes nothing that others work on; keeps webhooks, tokens and spaces;
 /// redelivers.
 fn console() -> Grants {
-    let mut grants = Grants::default().layout();
-    for stream in [EVENTS, ATTEMPTS, DEAD_LETTERS] {
+    let mut grants = Grants::default()
+        .layout()
+        .publish(format!("$JS.API.STREAM.INFO.{AUDIT}"));
+    for stream in [EVENTS, ATTEMPTS, DEAD_LETTERS, AUDIT] {
         grants = grants
             .publish(format!("$JS.API.CONSUMER.CREATE.{stream}.>"))
             .publish(format!("$JS.API.CONSUMER.DELETE.{stream}.*"))
@@ -155,6 +160,9 @@ fn console() -> Grants {
     grants
         .publish(format!("$JS.API.STREAM.PURGE.KV_{WEBHOOKS_BUCKET}"))
         .publish(format!("$JS.API.STREAM.MSG.DELETE.{DEAD_LETTERS}"))
+        // A delivery that is sent again at once waits for nothing any more.
+        .publish(format!("$JS.API.STREAM.PURGE.{RETRIES}"))
+        .publish(subject::AUDIT)
         .publish("tidings.event.*.*.Webhook.test")
         .publish("tidings.delivery.*.*")
         .publish("tidings.later.*.*.>")
@@ -164,7 +172,10 @@ fn console() -> Grants {
 /// Creates and updates what is provisioned, and looks whether that harms anything. Deletes, purges
 /// and takes nothing.
 fn provision() -> Grants {
-    let mut grants = Grants::default().layout();
+    let mut grants = Grants::default()
+        .layout()
+        .publish("$JS.API.INFO")
+        .publish(format!("$JS.API.STREAM.INFO.{AUDIT}"));
     for stream in STREAMS {
         grants = grants
             .publish(format!("$JS.API.STREAM.CREATE.{stream}"))
@@ -217,7 +228,7 @@ impl Grants {
     /// Looking whether and how the streams are laid out.
     fn layout(self) -> Self {
         let info = |stream| format!("$JS.API.STREAM.INFO.{stream}");
-        STREAMS.map(info).into_iter().fold(self, Self::publish)
+        LAYOUT.map(info).into_iter().fold(self, Self::publish)
     }
 
     /// Taking work from a durable consumer, and settling it.
