@@ -26,6 +26,7 @@ test: tools cargo lint ## Check everything: format, lints, docs, and all tests
 		cargo test --workspace; \
 	fi
 	@printf '\nWhat the kill tests came to:\n'; cat "$${CARGO_TARGET_DIR:-target}/kill-table.txt"
+	@printf '\nWhat the cluster test came to:\n'; cat "$${CARGO_TARGET_DIR:-target}/cluster-table.txt"
 
 lint: cargo ## Check format, clippy, documentation and licences
 	cargo fmt --all --check

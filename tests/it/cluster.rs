@@ -3,6 +3,7 @@
 //! was accepted arrives. Programs are told of one node and find the others by themselves.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -190,9 +191,7 @@ impl Stand {
             findings.duplicates,
         );
         println!("{table}");
-        let folder = tidings_testkit::target_bin("tidings");
-        let file = folder.with_file_name(FILE);
-        std::fs::write(file, table).expect("the target folder can be written to");
+        std::fs::write(file(), table).expect("the target folder can be written to");
         assert_eq!(settled, Ok(()), "left over");
         assert_eq!(
             (findings.lost, findings.phantom),
@@ -203,6 +202,13 @@ impl Stand {
         assert!(published.events > 0 && findings.deliveries > 0);
         drop(self.receiver);
     }
+}
+
+/// Beside the table of the kill tests.
+fn file() -> PathBuf {
+    let program = tidings_testkit::target_bin("tidings");
+    let profile = program.parent().expect("programs lie in target/PROFILE");
+    profile.with_file_name(FILE)
 }
 
 fn table(rows: &[Row], lost: u64, events: u32, duplicates: u64) -> String {

@@ -13,8 +13,6 @@ use crate::v1;
 
 /// The version of the wire schema that this build writes, and the newest it reads.
 pub const SCHEMA_VERSION: u32 = 1;
-/// The code of an event that a newer version wrote.
-pub const NEWER_SCHEMA: &str = "newer_schema";
 
 /// The code of the error of an event that a newer version wrote.
 pub const NEWER_SCHEMA: &str = "newer_schema";
