@@ -11,6 +11,9 @@ use crate::client::{Http, post};
 use crate::event::event;
 use crate::platform::{SOON, Service};
 
+/// Making secrets asks no broker.
+const NOWHERE: &str = "nats://127.0.0.1:1";
+
 /// Runs a script of `deploy/compose` with its secrets in `folder`.
 fn run(script: &str, folder: &Path, nats_url: &str) {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -47,7 +50,7 @@ impl Secrets {
 async fn keys_and_a_token_are_made_once_and_services_start_with_them() {
     let secrets = Secrets(tempfile::tempdir().unwrap());
     std::fs::create_dir(secrets.path("nats")).unwrap();
-    run("secrets.sh", secrets.0.path(), "");
+    run("secrets.sh", secrets.0.path(), NOWHERE);
     let names = [
         "operator/nats.nk",
         "ingest/nats.nk",
@@ -66,7 +69,7 @@ async fn keys_and_a_token_are_made_once_and_services_start_with_them() {
     assert!(token.starts_with("tdg_"), "{token}");
 
     // As after `docker compose down` and `up`.
-    run("secrets.sh", secrets.0.path(), "");
+    run("secrets.sh", secrets.0.path(), NOWHERE);
     run("provision.sh", secrets.0.path(), &nats.url());
     assert_eq!(names.map(|name| secrets.read(name)), before);
     assert_eq!(secrets.read("operator/admin-token").trim(), token);

@@ -280,7 +280,10 @@ impl Platform {
 
     /// Starts a console; it is no part of the platform and ends when it is dropped.
     pub(crate) fn console(&self, args: &[&str]) -> Service {
-        Service::launch_console(&self.nats.url(), LOG, args)
+        let credentials = self.access.as_ref().map(|access| access.options("console"));
+        let credentials = credentials.iter().flatten().map(String::as_str);
+        let args: Vec<&str> = args.iter().copied().chain(credentials).collect();
+        Service::launch_console(&self.nats.url(), LOG, &args)
     }
 
     /// The users of a broker with the least permissions.

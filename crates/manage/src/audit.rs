@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidings_core::name::Space;
+use tidings_nats::consume::reader_name;
 use tidings_nats::publish::MESSAGE_ID;
 use tidings_nats::subject;
 use tidings_nats::topology::AUDIT;
@@ -216,6 +217,7 @@ async fn read(
     end: u64,
 ) -> Result<Vec<(u64, Record)>> {
     let config = OrderedConfig {
+        name: Some(reader_name()),
         filter_subject: filter.to_owned(),
         deliver_policy: DeliverPolicy::ByStartSequence {
             start_sequence: start,

@@ -13,6 +13,14 @@ const EXPIRES: Duration = Duration::from_secs(30);
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
+/// A name for a consumer of who reads a stream and takes nothing out of it. Permissions let readers
+/// make consumers by name only: a request without one could say in its body that it means the
+/// consumer `router`, which would change that.
+#[must_use]
+pub fn reader_name() -> String {
+    format!("reader-{:016x}", rand::random::<u64>())
+}
+
 /// Messages of one consumer, for as long as one asks. What goes wrong on the way is mended: a
 /// stream of messages that ended, or missed its heartbeats, is opened again.
 pub struct Work {

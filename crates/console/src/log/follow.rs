@@ -9,6 +9,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::{Context, Message};
 use futures_util::StreamExt as _;
 use prost::Message as _;
+use tidings_nats::consume::reader_name;
 use tidings_nats::publish::MESSAGE_ID;
 use tidings_nats::subject::read_event;
 use tidings_nats::topology::{ATTEMPTS, DEAD_LETTERS, EVENTS};
@@ -117,6 +118,7 @@ async fn read(log: &Log, context: &Context, index: usize) -> anyhow::Result<()> 
         position = 0;
     }
     let config = pull::Config {
+        name: Some(reader_name()),
         ack_policy: AckPolicy::None,
         deliver_policy: DeliverPolicy::ByStartSequence {
             start_sequence: position + 1,

@@ -13,6 +13,7 @@ use tidings_core::name::Space;
 use tidings_core::webhook::{SCHEMA_VERSION, Webhook};
 use tidings_manage::webhook::Draft;
 use tidings_manage::{Error, Result};
+use tidings_nats::consume::reader_name;
 use tidings_nats::stored_event::{Place, open};
 use tidings_nats::topology::EVENTS;
 use tidings_service::clock;
@@ -103,6 +104,7 @@ impl App {
         let stream = self.manage.context().get_stream(EVENTS).await;
         let stream = stream.map_err(|error| failed(&error))?;
         let config = OrderedConfig {
+            name: Some(reader_name()),
             filter_subject: format!("tidings.event.{space}.>"),
             deliver_policy: DeliverPolicy::ByStartSequence {
                 start_sequence: first,
