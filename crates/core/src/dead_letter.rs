@@ -21,6 +21,8 @@ pub enum Reason {
     /// The rendered body is longer than a request's may be, or the delivery is larger than the
     /// stream takes.
     Oversized,
+    /// The payload was left in the events stream and is not there any more.
+    PayloadMissing,
     /// What lay in the events stream is no event, or contradicts its subject.
     InvalidEvent,
     /// What lay in the deliveries stream is no delivery.
@@ -32,7 +34,7 @@ pub enum Reason {
 }
 
 /// All reasons, for tables and metrics.
-pub const REASONS: [Reason; 11] = [
+pub const REASONS: [Reason; 12] = [
     Reason::Exhausted,
     Reason::Expired,
     Reason::Gone,
@@ -40,6 +42,7 @@ pub const REASONS: [Reason; 11] = [
     Reason::WebhookDeleted,
     Reason::InvalidTransformation,
     Reason::Oversized,
+    Reason::PayloadMissing,
     Reason::InvalidEvent,
     Reason::InvalidDelivery,
     Reason::SpaceMismatch,
@@ -65,6 +68,7 @@ impl Reason {
             Self::WebhookDeleted => "webhook_deleted",
             Self::InvalidTransformation => "invalid_transformation",
             Self::Oversized => "oversized",
+            Self::PayloadMissing => "payload_missing",
             Self::InvalidEvent => "invalid_event",
             Self::InvalidDelivery => "invalid_delivery",
             Self::SpaceMismatch => "space_mismatch",

@@ -21,8 +21,11 @@ pub struct Delivery {
     pub event_id: EventId,
     /// The event's place in the EVENTS stream.
     pub event_sequence: u64,
-    /// The event as it lies in the EVENTS stream, protobuf, unknown fields included.
+    /// The event as it lies in the EVENTS stream, protobuf, unknown fields included; without its
+    /// payload if that is left there.
     pub event: Bytes,
+    /// Whether the payload is left in the EVENTS stream, at `event_sequence`.
+    pub by_reference: bool,
     /// When the event was fanned out; `maxAge` counts from here.
     pub created_at: Timestamp,
     /// Where it stands.

@@ -237,9 +237,9 @@ impl Redelivery {
                 format!("its delivery cannot be read: {error}"),
             )
         })?;
-        if delivery.event.is_empty() {
-            let detail = "its event was too large to be kept, or there was no room for it; \
-                          publish the event again";
+        if delivery.event.is_empty() || delivery.by_reference {
+            let detail = "its event was too large to be kept, there was no room for it, or its \
+                          payload is gone; publish the event again";
             return Err(Error::conflict("event_gone", detail));
         }
         Ok(Some((delivery, letter.headers, unknown)))
@@ -271,6 +271,7 @@ impl Redelivery {
             event_id: known.event.clone(),
             event_sequence: known.event_sequence,
             event: opened.bytes,
+            by_reference: false,
             created_at: now,
             progress: Progress::first(now),
         };
@@ -293,9 +294,13 @@ impl Redelivery {
         let context = self.manage.context();
         let retries = context.get_stream_no_info(RETRIES).await;
         let retries = retries.map_err(|error| Error::broker(RETRIES, error))?;
-        let subject = format!("tidings.later.*.*.{id}.>");
-        let purged = retries.purge().filter(subject).await;
-        purged.map_err(|error| Error::broker(RETRIES, error))?;
+        for subject in [
+            format!("tidings.later.*.*.{id}.>"),
+            format!("tidings.later.*.*.ref.*.{id}.>"),
+        ] {
+            let purged = retries.purge().filter(subject).await;
+            purged.map_err(|error| Error::broker(RETRIES, error))?;
+        }
         Ok(())
     }
 }

@@ -12,6 +12,8 @@ pub const DELIVERIES: &str = "tidings.delivery.>";
 pub const LATER: &str = "tidings.later.>";
 /// All deliveries whose retry is due.
 pub const RETRIES: &str = "tidings.retry.>";
+/// All deliveries that leave their payload in the stream of events, in whichever work queue they wait.
+pub const REFERENCES: &str = "tidings.*.*.*.ref.>";
 /// All attempts.
 pub const ATTEMPTS: &str = "tidings.attempt.>";
 /// All dead letters.
@@ -74,6 +76,53 @@ pub fn retry(pool: &Pool, partition: u16) -> String {
     format!("tidings.retry.{pool}.{partition}")
 }
 
+/// The same for a delivery whose payload is left at `event_sequence` of the stream of events. The
+/// subject tells whoever looks after that stream, so the message itself keeps what it refers to.
+#[must_use]
+pub fn delivery_by_reference(pool: &Pool, partition: u16, event_sequence: u64) -> String {
+    format!("{}.ref.{event_sequence}", delivery(pool, partition))
+}
+
+/// As [`later`], for a delivery whose payload is left at `event_sequence`.
+#[must_use]
+pub fn later_by_reference(
+    pool: &Pool,
+    partition: u16,
+    event_sequence: u64,
+    message_id: &str,
+) -> String {
+    format!("tidings.later.{pool}.{partition}.ref.{event_sequence}.{message_id}")
+}
+
+/// As [`retry`], for a delivery whose payload is left at `event_sequence`.
+#[must_use]
+pub fn retry_by_reference(pool: &Pool, partition: u16, event_sequence: u64) -> String {
+    format!("{}.ref.{event_sequence}", retry(pool, partition))
+}
+
+/// What the consumer of a partition takes, whose deliveries lie on `subject`.
+#[must_use]
+pub fn with_references(subject: String) -> Vec<String> {
+    let references = format!("{subject}.ref.*");
+    vec![subject, references]
+}
+
+/// The place in the stream of events that a delivery's subject refers to; `None` if it carries its
+/// payload.
+#[must_use]
+pub fn read_reference(subject: &str) -> Option<u64> {
+    let mut tokens = subject.split('.').skip(4);
+    let is_reference = tokens.next() == Some("ref");
+    tokens.next().filter(|_| is_reference)?.parse().ok()
+}
+
+/// Pool and partition that the subject of a work queue names, as in `default.0`.
+#[must_use]
+pub fn read_partition(subject: &str) -> Option<(&str, &str)> {
+    let mut tokens = subject.split('.').skip(2);
+    Some((tokens.next()?, tokens.next()?))
+}
+
 /// Where attempts of a webhook are recorded.
 #[must_use]
 pub fn attempt(space: &Space, webhook: &WebhookId) -> String {
@@ -107,6 +156,27 @@ mod tests {
         let [retry, put_off] = ["dlv_1.3", "dlv_1.2.r7"].map(|id| later(&pool, 0, id));
         assert_eq!(retry, "tidings.later.default.0.dlv_1.3");
         assert_eq!(put_off, "tidings.later.default.0.dlv_1.2.r7");
+    }
+
+    #[test]
+    fn what_refers_to_an_event_says_so_wherever_it_waits() {
+        let pool = Pool::default();
+        for subject in [
+            delivery_by_reference(&pool, 3, 17),
+            later_by_reference(&pool, 3, 17, "dlv_1.2.r7"),
+            retry_by_reference(&pool, 3, 17),
+        ] {
+            assert_eq!(read_reference(&subject), Some(17), "{subject}");
+            assert_eq!(read_partition(&subject), Some(("default", "3")));
+        }
+        for subject in [
+            delivery(&pool, 3),
+            later(&pool, 3, "dlv_1.17"),
+            retry(&pool, 3),
+        ] {
+            assert_eq!(read_reference(&subject), None, "{subject}");
+            assert_eq!(read_partition(&subject), Some(("default", "3")));
+        }
     }
 
     #[test]

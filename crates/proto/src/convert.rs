@@ -17,6 +17,10 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// The code of the error of an event that a newer version wrote.
 pub const NEWER_SCHEMA: &str = "newer_schema";
 
+/// The newest version of a delivery that this build reads: from 2 on, its payload may be left in the
+/// events stream. Deliveries that carry theirs are written as 1, for senders that know no other.
+pub const DELIVERY_SCHEMA_VERSION: u32 = 2;
+
 /// Why a wire message is no delivery.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
@@ -29,7 +33,9 @@ pub enum WireError {
         detail: String,
     },
     /// A newer version of Tidings wrote it.
-    #[error("its schema is {found}, this version knows {SCHEMA_VERSION}; upgrade this service")]
+    #[error(
+        "its schema is {found}, this version knows {DELIVERY_SCHEMA_VERSION}; upgrade this service"
+    )]
     Newer {
         /// The schema found.
         found: u32,
@@ -138,7 +144,7 @@ pub fn event_to_wire(event: &Event) -> v1::Event {
 /// # Errors
 /// A field is absent or breaks its rule, or the message is a newer version's.
 pub fn delivery_from_wire(wire: v1::Delivery) -> Result<Delivery, WireError> {
-    if wire.schema_version > SCHEMA_VERSION {
+    if wire.schema_version > DELIVERY_SCHEMA_VERSION {
         return Err(WireError::Newer {
             found: wire.schema_version,
         });
@@ -153,6 +159,7 @@ pub fn delivery_from_wire(wire: v1::Delivery) -> Result<Delivery, WireError> {
         event_id: checked("event_id", wire.event_id)?,
         event_sequence: wire.event_sequence,
         event: wire.event,
+        by_reference: wire.by_reference,
         created_at,
         progress: Progress {
             attempt: wire.attempt.max(1),
@@ -177,7 +184,11 @@ pub fn delivery_to_wire(delivery: &Delivery) -> v1::Delivery {
         attempt: delivery.progress.attempt,
         round_start: delivery.progress.round_start,
         round_started_at: Some(timestamp_to_wire(delivery.progress.round_started_at)),
-        schema_version: SCHEMA_VERSION,
+        by_reference: delivery.by_reference,
+        schema_version: match delivery.by_reference {
+            true => DELIVERY_SCHEMA_VERSION,
+            false => SCHEMA_VERSION,
+        },
     }
 }
 

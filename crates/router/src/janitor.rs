@@ -2,16 +2,18 @@
 //!
 //! The events stream never drops anything by itself (invariant O4), because its broker cannot know
 //! what is not routed yet. So the router, who owns the consumer, purges what is both settled and
-//! old, or, when the stream is nearly full, what is settled and oldest.
+//! old, or, when the stream is nearly full, what is settled and oldest; but never an event that a
+//! delivery has left its payload in (docs/adr/0009).
 
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use tidings_nats::subject;
-use tidings_nats::topology::{EVENTS, ROUTER_CONSUMER};
+use tidings_nats::topology::{DELIVERIES, EVENTS, RETRIES, ROUTER_CONSUMER};
 use tidings_service::clock;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -38,7 +40,8 @@ pub async fn run(context: Context, event_age: Duration, stop: CancellationToken)
     }
 }
 
-/// Purges what is settled and older than `oldest`. Returns how many events went.
+/// Purges what is settled, older than `oldest` and needed by no delivery. Returns how many events
+/// went.
 ///
 /// # Errors
 /// The broker did not answer.
@@ -61,8 +64,45 @@ pub async fn tidy(context: &Context, oldest: Timestamp) -> Result<u64, async_nat
     if first_kept <= info.state.first_sequence {
         return Ok(0);
     }
+    // Looked for after the floor was read: whatever lies below that is stored by now.
+    let first_kept = match first_reference(context).await? {
+        Some(needed) if needed < first_kept => {
+            warn_if_nearly_full(&info, needed);
+            needed
+        }
+        _ => first_kept,
+    };
+    if first_kept <= info.state.first_sequence {
+        return Ok(0);
+    }
     debug!(first_kept, settled, "purging the events stream");
     Ok(stream.purge().sequence(first_kept).await?.purged)
+}
+
+/// The first event that a delivery has left its payload in. Both queues are looked at in the order
+/// in which deliveries go: what has left the first one by the time of the look was stored in the
+/// second one, or ended, before.
+async fn first_reference(context: &Context) -> Result<Option<u64>, async_nats::Error> {
+    let mut first: Option<u64> = None;
+    for queue in [DELIVERIES, RETRIES] {
+        let stream = context.get_stream_no_info(queue).await?;
+        let mut subjects = stream.info_with_subjects(subject::REFERENCES).await?;
+        while let Some((subject, _)) = subjects.try_next().await? {
+            let needed = subject::read_reference(&subject);
+            first = needed.into_iter().chain(first).min();
+        }
+    }
+    Ok(first)
+}
+
+fn warn_if_nearly_full(info: &Info, needed: u64) {
+    if trim_to(info) > needed {
+        warn!(
+            needed,
+            "the events stream is nearly full, and events from {needed} on stay because deliveries \
+             of them wait; is a pool without senders?"
+        );
+    }
 }
 
 /// The sequence of the first event that is younger than `oldest`, by halving.

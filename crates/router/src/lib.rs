@@ -6,6 +6,7 @@
 //! [`sweep`] removes what a killed broker brought back.
 
 pub mod args;
+mod carry;
 pub mod index;
 pub mod janitor;
 mod metrics;

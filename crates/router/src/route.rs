@@ -29,6 +29,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::carry::Carried;
 use crate::index::Index;
 use crate::metrics::Metrics;
 
@@ -55,6 +56,8 @@ pub struct Router {
     deliveries: Publisher,
     dead_letters: Publisher,
     partitions: u16,
+    /// Whether senders look payloads up.
+    has_references: bool,
     /// The copies of events that are under way, in blocks.
     memory: Semaphore,
     metrics: Metrics,
@@ -70,6 +73,7 @@ impl Router {
             deliveries: Publisher::new(client.clone(), layout.commit, Bounds::default()),
             dead_letters: Publisher::new(client, Commit::Single, Bounds::default()),
             partitions: layout.partitions,
+            has_references: layout.has_references,
             memory: Semaphore::new(BLOCKS_MAX),
             metrics: Metrics::new(),
             stop: lifecycle.abort.clone(),
@@ -125,9 +129,10 @@ impl Router {
             return Ok("unmatched");
         }
         let trace = TraceContext::from_headers(message.headers.as_ref());
-        let (opened, trace) = (&opened, trace.as_ref());
+        let carried = Carried::of(&opened, self.has_references);
+        let (opened, carried, trace) = (&opened, &carried, trace.as_ref());
         stream::iter(webhooks)
-            .map(|webhook| async move { self.fan_out(opened, &webhook, trace).await })
+            .map(|webhook| async move { self.fan_out(opened, carried, &webhook, trace).await })
             .buffer_unordered(FAN_OUT_CONCURRENCY)
             .try_collect::<()>()
             .await?;
@@ -138,24 +143,25 @@ impl Router {
     async fn fan_out(
         &self,
         opened: &Opened,
+        carried: &Carried,
         webhook: &Subscriber,
         trace: Option<&TraceContext>,
     ) -> Result<(), PublishError> {
-        // Each delivery is a copy of its event, so only so many are made before they are stored.
-        let blocks = opened
+        // Each delivery has a copy of these bytes, so only so many are made before they are stored.
+        let blocks = carried
             .bytes
             .len()
             .div_ceil(BLOCK_BYTES)
             .clamp(1, BLOCKS_MAX);
         let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
         let _memory = self.memory.acquire_many(blocks).await;
-        let delivery = delivery_of(opened, webhook);
+        let delivery = delivery_of(opened, carried, webhook);
         let mut headers = HeaderMap::new();
         if let Some(trace) = trace {
             trace.write(&mut headers);
         }
         let outgoing = Outgoing {
-            subject: subject::delivery(&webhook.pool, partition_of(&webhook.id, self.partitions)),
+            subject: carried.subject(&webhook.pool, partition_of(&webhook.id, self.partitions)),
             id: delivery.id.to_string(),
             headers,
             payload: encode(&delivery_to_wire(&delivery)),
@@ -273,7 +279,7 @@ impl Router {
     }
 }
 
-fn delivery_of(opened: &Opened, webhook: &Subscriber) -> Delivery {
+fn delivery_of(opened: &Opened, carried: &Carried, webhook: &Subscriber) -> Delivery {
     let event = &opened.event;
     let now = clock::now();
     Delivery {
@@ -283,7 +289,8 @@ fn delivery_of(opened: &Opened, webhook: &Subscriber) -> Delivery {
         environment: event.environment.clone(),
         event_id: event.id.clone(),
         event_sequence: opened.sequence,
-        event: opened.bytes.clone(),
+        event: carried.bytes.clone(),
+        by_reference: carried.reference.is_some(),
         created_at: now,
         progress: Progress::first(now),
     }

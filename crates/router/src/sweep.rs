@@ -5,6 +5,7 @@
 //! (seen with 2.15.1 and `sync_interval: always`; a restart does not help). What lies at or below a
 //! consumer's acknowledgement floor was settled by a sender, and can go.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
@@ -47,21 +48,29 @@ pub async fn sweep(context: &Context) -> Result<u64, async_nats::Error> {
     for (name, subjects, consumers) in QUEUES {
         let stream = context.get_stream(name).await?;
         let mut counts = stream.info_with_subjects(subjects).await?;
+        let mut partitions: BTreeMap<String, (u64, Vec<String>)> = BTreeMap::new();
         while let Some((subject, count)) = counts.try_next().await? {
-            let place = subject.splitn(3, '.').nth(2).unwrap_or_default();
-            let consumer = format!("{consumers}-{}", place.replace('.', "-"));
-            swept += sweep_subject(&stream, &subject, &consumer, count as u64).await?;
+            let Some((pool, partition)) = subject::read_partition(&subject) else {
+                continue;
+            };
+            let consumer = format!("{consumers}-{pool}-{partition}");
+            let (all, subjects) = partitions.entry(consumer).or_default();
+            *all += count as u64;
+            subjects.push(subject);
+        }
+        for (consumer, (count, subjects)) in partitions {
+            swept += sweep_partition(&stream, &consumer, count, &subjects).await?;
         }
     }
     Ok(swept)
 }
 
-/// Removes the messages of `subject` that its consumer is past. `count` messages lie there.
-async fn sweep_subject(
+/// Removes the messages of a partition that its consumer is past. `count` messages lie there.
+async fn sweep_partition(
     stream: &Stream,
-    subject: &str,
     consumer: &str,
     count: u64,
+    subjects: &[String],
 ) -> Result<u64, async_nats::Error> {
     let consumer: PullConsumer = stream.get_consumer(consumer).await?;
     let info = consumer.cached_info();
@@ -69,6 +78,19 @@ async fn sweep_subject(
     if count <= info.num_pending + info.num_ack_pending as u64 {
         return Ok(0);
     }
+    let mut swept = 0;
+    for subject in subjects {
+        swept += sweep_subject(stream, subject, floor).await?;
+    }
+    Ok(swept)
+}
+
+/// Removes the messages of `subject` up to `floor`.
+async fn sweep_subject(
+    stream: &Stream,
+    subject: &str,
+    floor: u64,
+) -> Result<u64, async_nats::Error> {
     let mut swept = 0;
     for _ in 0..SWEPT_MAX {
         let first = match stream.get_first_raw_message_by_subject(subject, 1).await {

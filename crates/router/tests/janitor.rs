@@ -6,10 +6,14 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use bytes::Bytes;
 use jiff::Timestamp;
+use tidings_core::name::Pool;
 use tidings_nats::connect::jetstream;
 use tidings_nats::consume::Work;
 use tidings_nats::publish::{Bounds, Outgoing, Publisher};
-use tidings_nats::topology::{Commit, EVENTS, ROUTER_CONSUMER, Topology, provision};
+use tidings_nats::subject;
+use tidings_nats::topology::{
+    Commit, DELIVERIES, EVENTS, RETRIES, ROUTER_CONSUMER, Topology, provision,
+};
 use tidings_router::janitor::tidy;
 use tidings_testkit::NatsServer;
 use tokio_util::sync::CancellationToken;
@@ -91,4 +95,35 @@ async fn an_empty_stream_is_no_trouble() {
     let (_server, context) = ten_events(10, &small(), 10).await;
     assert_eq!(tidy(&context, Timestamp::MAX).await.unwrap(), 10);
     assert_eq!(tidy(&context, Timestamp::MAX).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_event_that_a_delivery_has_left_its_payload_in_is_kept() {
+    let (_server, context) = ten_events(10, &small(), 10).await;
+    let pool = Pool::default();
+    let put = async |subject: String| {
+        let published = context.publish(subject, Bytes::new()).await.unwrap();
+        published.await.unwrap();
+    };
+    put(subject::delivery_by_reference(&pool, 0, 8)).await;
+    put(subject::retry_by_reference(&pool, 0, 6)).await;
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Schedule", "@at 2100-01-01T00:00:00Z");
+    headers.insert(
+        "Nats-Schedule-Target",
+        subject::retry_by_reference(&pool, 0, 4),
+    );
+    let later = subject::later_by_reference(&pool, 0, 4, "dlv_1.2");
+    let scheduled = context.publish_with_headers(later, headers, Bytes::new());
+    scheduled.await.unwrap().await.unwrap();
+    for (purged, stream, gone) in [
+        (3, RETRIES, "tidings.later.>"),
+        (2, RETRIES, "tidings.retry.>"),
+        (2, DELIVERIES, "tidings.delivery.>"),
+        (3, DELIVERIES, "tidings.delivery.>"),
+    ] {
+        assert_eq!(tidy(&context, Timestamp::MAX).await.unwrap(), purged);
+        let stream = context.get_stream(stream).await.unwrap();
+        stream.purge().filter(gone).await.unwrap();
+    }
 }

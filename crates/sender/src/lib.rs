@@ -20,6 +20,7 @@ pub mod members;
 pub mod metrics;
 pub mod open;
 pub mod partitions;
+pub mod payloads;
 pub mod permits;
 pub mod pull;
 pub mod record;

@@ -16,8 +16,11 @@ use crate::hand::Taken;
 pub struct Opened {
     /// The delivery.
     pub delivery: Delivery,
-    /// What happened. Its payload is a slice of the message.
+    /// What happened. Its payload is a slice of the message; empty while it is left in the stream of
+    /// events.
     pub event: Event,
+    /// The event, whole, of a delivery by reference whose payload was fetched.
+    pub whole: Option<Bytes>,
     /// The trace it belongs to.
     pub trace: Option<TraceContext>,
     /// What a newer version wrote into the delivery: it goes with it.
@@ -65,6 +68,7 @@ pub fn open(taken: &Taken) -> Result<Opened, OpenError> {
     let event = event_from_wire(event, id, delivery.created_at).map_err(OpenError::Field)?;
     Ok(Opened {
         event,
+        whole: None,
         trace: TraceContext::from_headers(taken.headers.as_ref()),
         unknown: unknown_of_delivery(&taken.payload)?,
         delivery,

@@ -22,6 +22,7 @@ use crate::log;
 use crate::metrics::Metrics;
 use crate::open::{Opened, open};
 use crate::partitions::Tenure;
+use crate::payloads::{PayloadError, Whole};
 use crate::permits::{Asker, Lane, Permit, Permits, Rank};
 use crate::pull::Room;
 use crate::record::Recorder;
@@ -78,7 +79,7 @@ impl Sender {
     /// Brings one message to its next step; `tenure` is that of its partition. If this future is
     /// dropped, the message comes again.
     pub async fn send(&self, taken: Taken, room: Option<Room>, tenure: &Tenure) {
-        let opened = match open(&taken) {
+        let mut opened = match open(&taken) {
             Ok(opened) => opened,
             Err(error) if error.is_newer() => {
                 warn!(%error, "leaving a delivery to newer senders");
@@ -95,6 +96,11 @@ impl Sender {
             Decision::HandBack => return taken.hand_back().await,
         };
         drop(room);
+        if let Err(step) = self.complete(&mut opened).await {
+            drop(ticket);
+            let settle = self.settler.settle(taken, &opened, step, None, async {});
+            return settle.await;
+        }
         let Ticket {
             mut slot,
             host,
@@ -179,6 +185,29 @@ impl Sender {
             // It is stored anew, so that nobody takes it for one that kills senders.
             false => Decision::Settle(Step::put_off(clock::now(), Duration::ZERO)),
         })
+    }
+
+    /// Fetches the payload of a delivery that has left it in the stream of events; what follows
+    /// instead of an attempt if there is none.
+    async fn complete(&self, opened: &mut Opened) -> Result<(), Step> {
+        if !opened.delivery.by_reference {
+            return Ok(());
+        }
+        match self.settler.payloads.get(&opened.delivery).await {
+            Ok(Whole { event, payload, .. }) => {
+                opened.event.payload = payload;
+                opened.whole = Some(event);
+                Ok(())
+            }
+            Err(error @ PayloadError::Missing { .. }) => {
+                warn!(delivery = %opened.delivery.id, %error, "a payload is missing");
+                Err(Step::refuse(&opened.delivery, Reason::PayloadMissing))
+            }
+            Err(error) => {
+                warn!(delivery = %opened.delivery.id, %error, "putting a delivery off");
+                Err(Step::put_off(clock::now(), OUR_FAULT))
+            }
+        }
     }
 
     async fn attempt(&self, webhook: &Entry, opened: &Opened) -> Attempt {

@@ -25,6 +25,7 @@ use crate::hand::{Place, Taken};
 use crate::herald::Herald;
 use crate::metrics::Metrics;
 use crate::open::{OpenError, Opened};
+use crate::payloads::{PayloadError, Payloads};
 use crate::permits::{Lane, Permit};
 use crate::webhooks::Entry;
 use letter::Letter;
@@ -37,6 +38,9 @@ const BURY_AGAIN_MIN: Duration = Duration::from_millis(100);
 const BURY_AGAIN_MAX: Duration = Duration::from_secs(5);
 /// How long a message is put off that got no attempt and finds no room among the dead letters.
 const UNTIL_THERE_IS_ROOM: Duration = Duration::from_secs(30);
+/// How long after its event was routed a delivery may leave its payload in the stream of events.
+/// What waits longer takes it along, because an event that is needed keeps all younger ones.
+const REFERENCE_MAX: Duration = Duration::from_secs(15 * 60);
 /// The broker's own headers, which are of no use in another stream.
 const BROKERS_HEADERS: &str = "nats-";
 
@@ -109,6 +113,7 @@ pub struct Settler {
     pub(crate) retries: Publisher,
     pub(crate) dead_letters: Publisher,
     pub(crate) herald: Herald,
+    pub(crate) payloads: Payloads,
     pub(crate) pool: Pool,
     pub(crate) metrics: Arc<Metrics>,
     /// Cancelled when everything is to be left where it is.
@@ -164,7 +169,6 @@ impl Settler {
         step: Step,
         attempted: Option<Attempted<'_>>,
     ) -> Result<(), PublishError> {
-        let delivery = &opened.delivery;
         let left = match step {
             Step::Done => Left::Nothing,
             Step::Retry { at } => self.retry(taken, opened, at).await?,
@@ -180,6 +184,9 @@ impl Settler {
                     _ => {}
                 }
                 let outcome = attempted.as_ref().map(|attempted| attempted.outcome);
+                // A letter is kept for longer than any event, so it has the payload with it.
+                let whole = self.with_payload(opened).await?;
+                let delivery = whole.as_ref().unwrap_or(&opened.delivery);
                 let letter = (delivery, &opened.unknown);
                 let letter = Letter::of(taken, letter, reason, outcome).at(progress);
                 Left::Letter(Box::new(letter))
@@ -230,6 +237,7 @@ impl Settler {
                 id,
                 kind: "put_off",
             },
+            subject::read_reference(&taken.subject),
             headers,
             taken.payload.clone(),
         );
@@ -340,9 +348,17 @@ impl Settler {
         due: Due,
         mut headers: HeaderMap,
     ) -> Result<Left, PublishError> {
+        let delivery = match may_refer(&opened.delivery, due.at) {
+            true => Some(opened.delivery.clone()),
+            false => self.with_payload(opened).await?,
+        };
+        let Some(delivery) = delivery else {
+            let letter = Letter::of(taken, &opened.delivery, Reason::PayloadMissing, None);
+            return Ok(Left::Letter(Box::new(letter)));
+        };
         let delivery = Delivery {
             progress,
-            ..opened.delivery.clone()
+            ..delivery
         };
         if let Some(trace) = &opened.trace {
             trace.write(&mut headers);
@@ -351,7 +367,8 @@ impl Settler {
         payload.extend_from_slice(&opened.unknown);
         let payload = Bytes::from(payload);
         let kind = due.kind;
-        let outgoing = self.scheduled(taken, due, headers, payload);
+        let reference = delivery.by_reference.then_some(delivery.event_sequence);
+        let outgoing = self.scheduled(taken, due, reference, headers, payload);
         match self
             .retries
             .publish_persistently(outgoing, &self.abort)
@@ -370,18 +387,55 @@ impl Settler {
         }
     }
 
-    /// A message that comes back to this partition when it is due.
+    /// The delivery with its payload; `None` if that is gone.
+    async fn with_payload(&self, opened: &Opened) -> Result<Option<Delivery>, PublishError> {
+        let delivery = &opened.delivery;
+        if !delivery.by_reference {
+            return Ok(Some(delivery.clone()));
+        }
+        let event = match &opened.whole {
+            Some(event) => event.clone(),
+            None => match self.payloads.get(delivery).await {
+                Ok(whole) => whole.event,
+                Err(PayloadError::Missing { .. }) => return Ok(None),
+                Err(error) => {
+                    let detail = error.to_string();
+                    return Err(PublishError::Unavailable { detail });
+                }
+            },
+        };
+        Ok(Some(Delivery {
+            event,
+            by_reference: false,
+            ..delivery.clone()
+        }))
+    }
+
+    /// A message that comes back to this partition when it is due. Its subjects name the event that
+    /// its payload is left in.
     fn scheduled(
         &self,
         taken: &Taken,
         Due { at, id, .. }: Due,
+        reference: Option<u64>,
         mut headers: HeaderMap,
         payload: Bytes,
     ) -> Outgoing {
+        let (pool, partition) = (&self.pool, taken.partition);
+        let (subject, target) = match reference {
+            None => (
+                subject::later(pool, partition, &id),
+                subject::retry(pool, partition),
+            ),
+            Some(event) => (
+                subject::later_by_reference(pool, partition, event, &id),
+                subject::retry_by_reference(pool, partition, event),
+            ),
+        };
         headers.insert(SCHEDULE, format!("@at {at}"));
-        headers.insert(SCHEDULE_TARGET, subject::retry(&self.pool, taken.partition));
+        headers.insert(SCHEDULE_TARGET, target);
         Outgoing {
-            subject: subject::later(&self.pool, taken.partition, &id),
+            subject,
             id,
             headers,
             payload,
@@ -426,6 +480,12 @@ impl Settler {
         self.metrics.dead_letter(reason);
         Ok(())
     }
+}
+
+/// Whether a delivery that comes back at `at` is stored as it is: with its payload, or by a
+/// reference that is young enough.
+fn may_refer(delivery: &Delivery, at: Timestamp) -> bool {
+    !delivery.by_reference || at <= later(delivery.created_at, REFERENCE_MAX)
 }
 
 /// A word for the place of a message, unique in its pool.

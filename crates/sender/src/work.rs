@@ -31,6 +31,7 @@ use crate::hosts::Hosts;
 use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::partitions::Partitions;
+use crate::payloads::Payloads;
 use crate::permits::Permits;
 use crate::record::Recorder;
 use crate::send::Sender;
@@ -80,7 +81,7 @@ pub(crate) async fn run(
     sources::keep_registered(args, &context, lifecycle);
     let members = Members::new(buckets.members, &args.pool, &name);
     let alive = join_fleet(members, &context, lifecycle);
-    let hand = Hand::new(client.clone(), context, Arc::clone(&metrics));
+    let hand = Hand::new(client.clone(), context.clone(), Arc::clone(&metrics));
     let publisher = |commit| Publisher::new(client.clone(), commit, Bounds::default());
     let sender = Arc::new(Sender {
         client: egress,
@@ -100,6 +101,7 @@ pub(crate) async fn run(
                 states: buckets.states,
                 events: publisher(layout.commit),
             },
+            payloads: Payloads::new(&context).await?,
             pool: args.pool.clone(),
             metrics: Arc::clone(&metrics),
             abort: lifecycle.abort.clone(),

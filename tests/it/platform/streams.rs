@@ -87,6 +87,31 @@ impl Platform {
             .messages)
     }
 
+    /// Does `work`, and tells the most bytes that were seen in each of `streams` meanwhile.
+    pub(crate) async fn most_bytes_while<T, const N: usize>(
+        &self,
+        streams: [&str; N],
+        work: impl Future<Output = T>,
+    ) -> ([u64; N], T) {
+        let mut most = [0; N];
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return (most, done),
+                () = sleep(LOOK_AGAIN) => {}
+            }
+            for (most, stream) in most.iter_mut().zip(streams) {
+                let stream = self.context.get_stream(stream).await;
+                let bytes = stream
+                    .expect("the stream is there")
+                    .cached_info()
+                    .state
+                    .bytes;
+                *most = bytes.max(*most);
+            }
+        }
+    }
+
     /// Looks in the order in which an event goes: what has left one place by the time of the look
     /// is in the next one or further on.
     async fn left_over(&self) -> Result<(), async_nats::Error> {

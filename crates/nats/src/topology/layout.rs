@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::streams::{
-    META_COMMIT, META_EVENT_AGE, META_PARTITIONS, META_POOLS, META_SCHEMA, META_STORAGE, META_SYNC,
-    ROUTER_CONSUMER, SYNC_ALWAYS, delivery_consumer, retry_consumer,
+    META_COMMIT, META_EVENT_AGE, META_PARTITIONS, META_POOLS, META_REFERENCES, META_SCHEMA,
+    META_STORAGE, META_SYNC, ROUTER_CONSUMER, SYNC_ALWAYS, delivery_consumer, retry_consumer,
 };
 use super::{
     ATTEMPTS, Commit, DEAD_LETTERS, DELIVERIES, EVENTS, RETRIES, SCHEMA_VERSION, Topology,
@@ -31,6 +31,8 @@ pub struct Layout {
     pub pools: BTreeSet<Pool>,
     /// How long events are kept after they were routed.
     pub event_age: Duration,
+    /// Whether senders are handed deliveries that leave their payload in the stream of events.
+    pub has_references: bool,
 }
 
 /// Why the layout cannot be used yet.
@@ -151,6 +153,7 @@ impl Layout {
             partitions,
             pools: pools.map_err(|_| bad(META_POOLS))?,
             event_age: Duration::from_secs(seconds),
+            has_references: metadata.contains_key(META_REFERENCES),
         })
     }
 }

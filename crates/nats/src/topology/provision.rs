@@ -287,6 +287,7 @@ async fn ensure_consumer(
     if found.ack_wait == config.ack_wait
         && found.max_ack_pending == config.max_ack_pending
         && found.filter_subject == config.filter_subject
+        && found.filter_subjects == config.filter_subjects
     {
         return Ok(Change {
             what,

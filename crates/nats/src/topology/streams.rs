@@ -46,6 +46,8 @@ pub(super) const META_POOLS: &str = "tidings.pools";
 pub(super) const META_EVENT_AGE: &str = "tidings.event_age_s";
 pub(super) const META_SYNC: &str = "tidings.sync";
 pub(super) const META_STORAGE: &str = "tidings.storage_bytes";
+/// Says that consumers also take deliveries that leave their payload in the stream of events.
+pub(super) const META_REFERENCES: &str = "tidings.references";
 
 pub(super) const SYNC_ALWAYS: &str = "always";
 const SYNC_INTERVAL: &str = "interval";
@@ -123,6 +125,7 @@ fn metadata(topology: &Topology) -> HashMap<String, String> {
         (META_EVENT_AGE, topology.event_age.as_secs().to_string()),
         (META_SYNC, sync.to_owned()),
         (META_STORAGE, topology.storage_bytes.to_string()),
+        (META_REFERENCES, String::from("1")),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into()
@@ -197,7 +200,7 @@ fn audit(topology: &Topology) -> Config {
 pub(super) fn consumers(topology: &Topology) -> Vec<(&'static str, pull::Config)> {
     let router = consumer(
         ROUTER_CONSUMER,
-        subject::EVENTS.to_owned(),
+        vec![subject::EVENTS.to_owned()],
         ROUTER_ACKS_PENDING_MAX,
     );
     let mut all = vec![(EVENTS, router)];
@@ -205,12 +208,12 @@ pub(super) fn consumers(topology: &Topology) -> Vec<(&'static str, pull::Config)
         for partition in 0..topology.partitions {
             let first = consumer(
                 &delivery_consumer(pool, partition),
-                subject::delivery(pool, partition),
+                subject::with_references(subject::delivery(pool, partition)),
                 PARTITION_ACKS_PENDING_MAX,
             );
             let again = consumer(
                 &retry_consumer(pool, partition),
-                subject::retry(pool, partition),
+                subject::with_references(subject::retry(pool, partition)),
                 PARTITION_ACKS_PENDING_MAX,
             );
             all.extend([(DELIVERIES, first), (RETRIES, again)]);
@@ -220,10 +223,15 @@ pub(super) fn consumers(topology: &Topology) -> Vec<(&'static str, pull::Config)
 }
 
 /// Redelivery is unlimited: the limit of attempts is ours (invariant O5).
-fn consumer(name: &str, filter_subject: String, max_ack_pending: i64) -> pull::Config {
+fn consumer(name: &str, mut subjects: Vec<String>, max_ack_pending: i64) -> pull::Config {
+    let (filter_subject, filter_subjects) = match subjects.len() {
+        1 => (subjects.remove(0), Vec::new()),
+        _ => (String::new(), subjects),
+    };
     pull::Config {
         durable_name: Some(name.to_owned()),
         filter_subject,
+        filter_subjects,
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
         max_ack_pending,

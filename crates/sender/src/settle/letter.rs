@@ -173,6 +173,10 @@ fn detail(reason: Reason, delivery: &Delivery, outcome: Option<&Outcome>) -> Str
         Reason::Quarantined => {
             "it was taken many times and never settled; it may be what kills senders"
         }
+        Reason::PayloadMissing => {
+            "its payload was left in the stream of events and is not there any more; publish the \
+             event again"
+        }
         Reason::InvalidEvent | Reason::InvalidDelivery => "it cannot be read",
     };
     format!("{text}{}", last.unwrap_or_default())

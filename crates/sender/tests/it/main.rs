@@ -14,6 +14,7 @@ mod intake;
 mod limits;
 mod pauses;
 mod records;
+mod references;
 mod requests;
 mod retries;
 mod stand;

@@ -207,6 +207,7 @@ impl Stand {
             event_id: event.id.clone(),
             event_sequence: 7,
             event: Bytes::from(event_to_wire(event).encode_to_vec()),
+            by_reference: false,
             created_at: now,
             progress: Progress::first(now),
         }
@@ -217,6 +218,44 @@ impl Stand {
         let partition = partition_of(&delivery.webhook_id, PARTITIONS);
         self.deliver_raw(partition, delivery.id.as_str(), payload, headers)
             .await;
+    }
+
+    /// Puts an event into its stream and a delivery of it that leaves the payload there into its
+    /// own; returns the delivery as it lies there.
+    pub(crate) async fn deliver_reference(&self, webhook: &Webhook, payload: &[u8]) -> Delivery {
+        let whole = self.delivery(webhook, payload);
+        let event = Outgoing {
+            subject: String::from("tidings.event.acme.master.Entry.publish"),
+            id: format!("acme.master.{}", whole.event_id),
+            headers: HeaderMap::new(),
+            payload: whole.event.clone(),
+        };
+        let place = self.deliveries.publish(event).await.unwrap().sequence;
+        let head = v1::Event {
+            payload: Bytes::new(),
+            ..v1::Event::decode(whole.event.clone()).unwrap()
+        };
+        let delivery = Delivery {
+            event: head.encode_to_vec().into(),
+            by_reference: true,
+            event_sequence: place,
+            ..whole
+        };
+        self.deliver_head(&delivery).await;
+        delivery
+    }
+
+    /// Puts a delivery by reference into its stream.
+    pub(crate) async fn deliver_head(&self, delivery: &Delivery) {
+        let partition = partition_of(&delivery.webhook_id, PARTITIONS);
+        let place = delivery.event_sequence;
+        let outgoing = Outgoing {
+            subject: subject::delivery_by_reference(&Pool::default(), partition, place),
+            id: delivery.id.to_string(),
+            headers: HeaderMap::new(),
+            payload: delivery_to_wire(delivery).encode_to_vec().into(),
+        };
+        self.deliveries.publish(outgoing).await.unwrap();
     }
 
     pub(crate) async fn deliver_raw(

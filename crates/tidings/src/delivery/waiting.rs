@@ -35,8 +35,10 @@ pub(super) async fn read(
     let mut sightings = Vec::new();
     for (stream, subject) in [
         (DELIVERIES, format!("tidings.delivery.*.{partition}")),
+        (DELIVERIES, format!("tidings.delivery.*.{partition}.>")),
         (RETRIES, format!("tidings.later.*.{partition}.>")),
         (RETRIES, format!("tidings.retry.*.{partition}")),
+        (RETRIES, format!("tidings.retry.*.{partition}.>")),
     ] {
         let read = |message: &StreamMessage| sightings.extend(sighting(message));
         if scan::waiting(client, stream, &subject, COUNT_MAX, read).await? == COUNT_MAX {
@@ -57,10 +59,15 @@ pub(super) async fn scheduled(
     client: &Client,
     id: &DeliveryId,
 ) -> anyhow::Result<Option<Sighting>> {
-    let subject = format!("tidings.later.*.*.{id}.>");
     let mut found = Vec::new();
-    let read = |message: &StreamMessage| found.extend(scheduled_at(message).zip(sighting(message)));
-    scan::waiting(client, RETRIES, &subject, SCHEDULES_MAX, read).await?;
+    for subject in [
+        format!("tidings.later.*.*.{id}.>"),
+        format!("tidings.later.*.*.ref.*.{id}.>"),
+    ] {
+        let read =
+            |message: &StreamMessage| found.extend(scheduled_at(message).zip(sighting(message)));
+        scan::waiting(client, RETRIES, &subject, SCHEDULES_MAX, read).await?;
+    }
     found.sort_by_key(|(due_at, _)| *due_at);
     let sightings = found.into_iter().map(|(_, sighting)| sighting);
     Ok(sightings.reduce(|mut merged, sighting| {

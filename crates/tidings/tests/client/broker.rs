@@ -210,6 +210,7 @@ pub(crate) fn delivery(webhook: &str, id: &str, attempt: u32) -> v1::Delivery {
         created_at: at(0),
         attempt,
         round_start: 1,
+        by_reference: false,
         round_started_at: at(0),
         schema_version: 1,
     }
