@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up demo compose test lint bench bench-console tools cargo
+.PHONY: help up demo compose test lint bench bench-console bench-match fuzz tools cargo
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ bench: tools cargo ## Measure the whole pipeline beside its floor (ARGS=--quick 
 
 bench-console: cargo ## Measure the console's delivery log with 10 million attempts (ARGS=--quick for a smoke run)
 	cargo run --release --bin tidings-bench -- console $(ARGS)
+
+bench-match: cargo ## Measure the index of webhooks beside the naive loop (ARGS=--quick: no million)
+	cargo bench -p tidings-router --bench matching -- $(ARGS)
+
+fuzz: cargo ## Fuzz event decoding, filters and transformations, a minute each (SECONDS_EACH=5)
+	tools/fuzz.sh
 
 tools: ## Get a nats-server into .tools unless there is one
 	@tools/nats-server.sh

@@ -23,6 +23,7 @@ mod options;
 mod platform;
 mod pools;
 mod receivers;
+mod redaction;
 mod retry;
 mod samples;
 mod shutdown;

@@ -53,6 +53,7 @@ pub(crate) struct Builder {
     sender_args: Vec<String>,
     cms_spaces: Option<Vec<&'static str>>,
     nodes: usize,
+    sender_env: Vec<(&'static str, &'static str)>,
 }
 
 impl Builder {
@@ -118,6 +119,18 @@ impl Builder {
     /// Programs do not log each step.
     pub(crate) fn under_load(mut self) -> Self {
         self.log = LOG_UNDER_LOAD;
+        self
+    }
+
+    /// Programs log everything they and their libraries have to say.
+    pub(crate) fn talkative(mut self) -> Self {
+        self.log = "trace";
+        self
+    }
+
+    /// A variable of the environment of every `tidings-sender`.
+    pub(crate) fn sender_env(mut self, name: &'static str, value: &'static str) -> Self {
+        self.sender_env.push((name, value));
         self
     }
 
@@ -193,12 +206,13 @@ impl Ground {
             routers,
             senders,
             sender_args,
+            sender_env,
             log,
             ..
         } = &self.builder;
         let url = self.nats.url();
         let access = &self.access;
-        let launch = |name: &str, args: &[String]| {
+        let launch = |name: &str, args: &[String], env: &[(&'static str, &'static str)]| {
             let user = match name.trim_start_matches("tidings-") {
                 "sender" => "sender-default",
                 user => user,
@@ -214,15 +228,15 @@ impl Ground {
                     .as_slice(),
             ]
             .concat();
-            Service::launch(name, &url, log, &args)
+            Service::launch(name, &url, log, &args, env)
         };
         Platform {
-            ingest: launch("tidings-ingest", &[]),
+            ingest: launch("tidings-ingest", &[], &[]),
             routers: (0..*routers)
-                .map(|_| launch("tidings-router", &[]))
+                .map(|_| launch("tidings-router", &[], &[]))
                 .collect(),
             senders: (0..*senders)
-                .map(|_| launch("tidings-sender", sender_args))
+                .map(|_| launch("tidings-sender", sender_args, sender_env))
                 .collect(),
             access: self.access,
             nats: self.nats,
@@ -275,6 +289,7 @@ impl Platform {
             sender_args: EGRESS.map(str::to_owned).to_vec(),
             cms_spaces: None,
             nodes: 1,
+            sender_env: Vec::new(),
         }
     }
 

@@ -30,7 +30,7 @@ pub use truth::Truth;
 pub(crate) use condition::{Condition, Test};
 pub(crate) use doc::Doc;
 pub(crate) use facts::{Found, View};
-pub(crate) use judge::{Observer, Place, Seen, Unobserved, all};
+pub(crate) use judge::{ELEMENTS_MAX, Observer, Place, Seen, Unobserved, all};
 pub(crate) use operand::Operand;
 
 use crate::webhook::FieldError;

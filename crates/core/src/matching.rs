@@ -5,12 +5,15 @@
 //! subscribers that may get an event without asking each.
 
 mod explain;
+mod group;
 mod index;
 mod pin;
+mod shared;
 mod subscriber;
 #[cfg(test)]
 mod tests;
 
 pub use explain::{Check, Explanation, Saw, explain};
 pub use index::SpaceIndex;
+pub use shared::Shared;
 pub use subscriber::Subscriber;

@@ -16,8 +16,8 @@ mod known {
 }
 
 pub use convert::{
-    DELIVERY_SCHEMA_VERSION, NEWER_SCHEMA, SCHEMA_VERSION, WireError, delivery_from_wire, delivery_to_wire,
-    event_from_wire, event_to_wire,
+    DELIVERY_SCHEMA_VERSION, NEWER_SCHEMA, SCHEMA_VERSION, WireError, delivery_from_wire,
+    delivery_to_wire, event_from_wire, event_to_wire,
 };
 pub use time::{timestamp_from_wire, timestamp_to_wire};
 pub use unknown::{append_to_letters_delivery, delivery_of_letter, unknown_of_delivery};

@@ -10,9 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use rpds::HashTrieMapSync;
 use tidings_core::event::Event;
-use tidings_core::filter::Patterns;
 use tidings_core::id::WebhookId;
-use tidings_core::matching::{SpaceIndex, Subscriber};
+use tidings_core::matching::{Shared, SpaceIndex, Subscriber};
 use tidings_core::name::{Pool, Space};
 use tidings_core::webhook::{EndpointState, Status, StoredError, Webhook};
 use tidings_nats::table::Sink;
@@ -28,8 +27,8 @@ pub struct Index {
     disabled: ArcSwap<States>,
     /// Records of a newer version, and whose they are: events of these spaces wait.
     newer: ArcSwap<HashMap<String, Space>>,
-    /// Only the watch of the webhooks compiles patterns.
-    patterns: Mutex<Patterns>,
+    /// Only the watch of the webhooks adds to it.
+    shared: Mutex<Shared>,
 }
 
 impl std::fmt::Debug for Index {
@@ -46,7 +45,7 @@ impl Default for Index {
             spaces: ArcSwap::from_pointee(Spaces::new_sync()),
             disabled: ArcSwap::from_pointee(States::new_sync()),
             newer: ArcSwap::default(),
-            patterns: Mutex::default(),
+            shared: Mutex::default(),
         }
     }
 }
@@ -109,9 +108,9 @@ impl Index {
         let mut pools = BTreeMap::new();
         let spaces = self.spaces.load();
         for webhook in spaces.values().flat_map(SpaceIndex::iter) {
-            match pools.get_mut(&webhook.pool) {
+            match pools.get_mut(&*webhook.pool) {
                 Some(count) => *count += 1,
-                None => drop(pools.insert(webhook.pool.clone(), 1)),
+                None => drop(pools.insert(Pool::clone(&webhook.pool), 1)),
             }
         }
         pools
@@ -163,13 +162,9 @@ impl Sink for WebhookSink<'_> {
             }
         };
         self.0.forget_newer(key);
-        let mut patterns = self
-            .0
-            .patterns
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let compiled = Subscriber::compile(&webhook, &mut patterns);
-        drop(patterns);
+        let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let compiled = Subscriber::compile(&webhook, &mut shared);
+        drop(shared);
         match compiled {
             Ok(subscriber) => self.0.change(&webhook.space, |index| {
                 index.insert(Arc::new(subscriber));
@@ -268,139 +263,4 @@ fn read_key(key: &str) -> Option<(Space, WebhookId)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use jiff::Timestamp;
-    use tidings_core::webhook::SCHEMA_VERSION;
-
-    use super::*;
-
-    fn webhook(id: &str, version: u64) -> Webhook {
-        let definition = serde_json::json!({ "url": "https://a.example.com", "topics": ["*.*"] });
-        Webhook {
-            schema: SCHEMA_VERSION,
-            id: id.parse().unwrap(),
-            space: "acme".parse().unwrap(),
-            definition: serde_json::from_value(definition).unwrap(),
-            created_at: Timestamp::UNIX_EPOCH,
-            updated_at: Timestamp::UNIX_EPOCH,
-            version,
-        }
-    }
-
-    fn event() -> Event {
-        Event {
-            id: "e1".parse().unwrap(),
-            space: "acme".parse().unwrap(),
-            environment: Default::default(),
-            topic: "Entry.publish".parse().unwrap(),
-            entity: Default::default(),
-            occurred_at: Timestamp::UNIX_EPOCH,
-            actor: String::new(),
-            context: Default::default(),
-            payload: Bytes::from_static(b"{}"),
-        }
-    }
-
-    fn matched(index: &Index) -> usize {
-        index.candidates(&event()).len()
-    }
-
-    #[test]
-    fn the_index_follows_its_bucket() {
-        let index = Index::default();
-        let sink = index.webhooks();
-        sink.put("acme.wh_1", &webhook("wh_1", 1).to_stored());
-        sink.put("acme.wh_2", &webhook("wh_2", 1).to_stored());
-        sink.put("acme.wh_3", b"nonsense");
-        sink.put("other.wh_4", &webhook("wh_4", 1).to_stored());
-        assert_eq!((index.len(), matched(&index)), (2, 2));
-        sink.remove("acme.wh_1");
-        assert_eq!(matched(&index), 1);
-        sink.retain(&HashSet::new());
-        assert_eq!((index.len(), matched(&index)), (0, 0));
-    }
-
-    #[test]
-    fn a_disabled_endpoint_gets_nothing_until_its_webhook_changes() {
-        let index = Index::default();
-        index
-            .webhooks()
-            .put("acme.wh_1", &webhook("wh_1", 3).to_stored());
-        let state = EndpointState {
-            status: Status::Disabled,
-            reason: "gone".into(),
-            until: None,
-            webhook_version: 3,
-            pause: None,
-        };
-        index
-            .states()
-            .put("acme.wh_1", &serde_json::to_vec(&state).unwrap());
-        assert_eq!(matched(&index), 0);
-        index
-            .webhooks()
-            .put("acme.wh_1", &webhook("wh_1", 4).to_stored());
-        assert_eq!(matched(&index), 1);
-    }
-
-    #[test]
-    fn a_filtered_webhook_gets_only_its_events() {
-        let index = Index::default();
-        let mut filtered = webhook("wh_1", 1);
-        filtered.definition.filters = vec![
-            serde_json::json!({"equals": [{"doc": "sys.environment.sys.id"}, "staging"]}),
-            serde_json::json!({"gt": [{"doc": "fields.price"}, 4]}),
-        ];
-        index.webhooks().put("acme.wh_1", &filtered.to_stored());
-        for (environment, payload, expected) in [
-            ("staging", r#"{"fields": {"price": 4.5}}"#, 1),
-            ("staging", r#"{"fields": {"price": 3}}"#, 0),
-            ("staging", "{}", 0),
-            ("master", r#"{"fields": {"price": 4.5}}"#, 0),
-        ] {
-            let event = Event {
-                environment: environment.parse().unwrap(),
-                payload: Bytes::from_static(payload.as_bytes()),
-                ..event()
-            };
-            let found = index.candidates(&event).len();
-            assert_eq!(found, expected, "{environment} {payload}");
-        }
-    }
-
-    #[test]
-    fn a_definition_that_is_not_understood_leaves_the_one_before_in_force() {
-        let index = Index::default();
-        let sink = index.webhooks();
-        sink.put("acme.wh_1", &webhook("wh_1", 1).to_stored());
-        let mut broken = webhook("wh_1", 2);
-        broken.definition.filters = vec![serde_json::json!({"equal": []})];
-        sink.put("acme.wh_1", &broken.to_stored());
-        sink.put("acme.wh_2", &broken.to_stored());
-        assert_eq!((index.len(), matched(&index)), (1, 1));
-        assert_eq!(index.candidates(&event())[0].version, 1);
-    }
-
-    #[test]
-    fn states_of_other_webhooks_do_not_count() {
-        let index = Index::default();
-        index
-            .webhooks()
-            .put("acme.wh_1", &webhook("wh_1", 1).to_stored());
-        let state = EndpointState {
-            status: Status::Disabled,
-            webhook_version: 9,
-            ..EndpointState::default()
-        };
-        let state = serde_json::to_vec(&state).unwrap();
-        for key in ["acme.wh_2", "other.wh_1", "nonsense"] {
-            index.states().put(key, &state);
-        }
-        assert_eq!(matched(&index), 1);
-        index.states().put("acme.wh_1", &state);
-        assert_eq!(matched(&index), 0);
-        index.states().retain(&HashSet::new());
-        assert_eq!(matched(&index), 1);
-    }
-}
+mod tests;

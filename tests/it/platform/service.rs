@@ -20,8 +20,14 @@ pub(crate) struct Service {
 
 impl Service {
     /// Starts the binary `name` on a free port.
-    pub(super) fn launch(name: &str, nats_url: &str, log: &str, args: &[String]) -> Self {
-        let process = Process::launch(target_bin(name))
+    pub(super) fn launch(
+        name: &str,
+        nats_url: &str,
+        log: &str,
+        args: &[String],
+        env: &[(&'static str, &'static str)],
+    ) -> Self {
+        let launch = Process::launch(target_bin(name))
             .args([
                 "--listen",
                 "127.0.0.1:0",
@@ -31,7 +37,10 @@ impl Service {
                 log,
             ])
             .args(args)
-            .env("NO_COLOR", "1")
+            .env("NO_COLOR", "1");
+        let process = env
+            .iter()
+            .fold(launch, |launch, (name, value)| launch.env(name, value))
             .start();
         Self { process }
     }

@@ -7,8 +7,8 @@ use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures_util::StreamExt as _;
 use tidings_core::endpoint_url::UrlPolicy;
-use tidings_core::filter::{Facts, Patterns};
-use tidings_core::matching::Subscriber;
+use tidings_core::filter::Facts;
+use tidings_core::matching::{Shared, Subscriber};
 use tidings_core::name::Space;
 use tidings_core::webhook::{SCHEMA_VERSION, Webhook};
 use tidings_manage::webhook::Draft;
@@ -57,7 +57,7 @@ impl App {
             updated_at: now,
             version: 1,
         };
-        let subscriber = Subscriber::compile(&webhook, &mut Patterns::default());
+        let subscriber = Subscriber::compile(&webhook, &mut Shared::default());
         let subscriber = Arc::new(subscriber.map_err(Error::Invalid)?);
         let Some(first) = self.first_of_newest(space).await? else {
             return Ok(DryRunView {

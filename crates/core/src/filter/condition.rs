@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
-
 use super::doc::Doc;
 use super::facts::View;
 use super::number::Decimal;
 use super::operand::Operand;
+use super::regexp::Pattern;
 
 /// One condition, with the conditions inside it.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ pub(crate) enum Condition {
 pub(crate) enum Test {
     Equals(Operand),
     In(Choice),
-    Regexp(Arc<Regex>),
+    Regexp(Arc<Pattern>),
     StartsWith(Box<str>),
     Compare(Relation, Decimal<'static>),
 }

@@ -60,6 +60,11 @@ pub(crate) enum DocError {
 
 impl Doc {
     pub(crate) fn parse(text: &str) -> Result<Self, DocError> {
+        // Contentful's documentation prints it so, and definitions were copied from there.
+        let text = match text {
+            "sys.updated.sys.id" => "sys.updatedBy.sys.id",
+            other => other,
+        };
         let doc = Self {
             text: text.into(),
             field: field(text),
@@ -177,6 +182,7 @@ mod tests {
             ("sys.id", Some(Field::Id)),
             ("entity.id", Some(Field::Id)),
             ("entity.locales.2", Some(Field::Locale(2))),
+            ("sys.updated.sys.id", Some(Field::UpdatedBy)),
             ("context.a.b", Some(Field::Context)),
             ("entity.locales.x", None),
             ("entity.locales.+1", None),

@@ -8,7 +8,7 @@ use super::regexp;
 use super::truth::Truth;
 
 /// How many elements of a list a condition looks at.
-const ELEMENTS_MAX: usize = 1_000;
+pub(crate) const ELEMENTS_MAX: usize = 1_000;
 /// Where a payload carries what was before and what is now.
 const VERSIONS: [(&str, &str); 2] = [("before", "after"), ("old", "new")];
 
@@ -126,7 +126,7 @@ impl Test {
     /// A list passes if one of its elements does, or if it is equal as a whole.
     fn judge(&self, value: View<'_, '_>) -> Truth {
         match self {
-            Self::Regexp(regex) => return regexp::search(regex, value),
+            Self::Regexp(pattern) => return regexp::search(pattern, value),
             Self::Equals(operand) if operand.is(value) => return Truth::Yes,
             Self::In(choice) if choice.has(value) => return Truth::Yes,
             _ => {}

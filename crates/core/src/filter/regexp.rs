@@ -1,9 +1,9 @@
 //! Regular expressions: linear time, and little of it.
 //!
 //! Linear in the text is not enough when tenants choose both text and pattern: a pattern of 1 MiB
-//! compiled looked 14 s at a text of 64 KiB (measured on 2 cores). So the compiled size, the text
-//! and the number of patterns of a webhook are all small: one look takes at most some 100 ms, and a
-//! usual one well below 1 µs.
+//! compiled looked 14 s at a text of 64 KiB (measured on 2 cores). So the compiled size times the
+//! text, and the number of patterns of a webhook, are small: one look takes at most some 100 ms, and
+//! a usual one well below 1 µs. The smaller a pattern, the longer the texts it looks at.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -15,12 +15,16 @@ use super::truth::Truth;
 
 /// The longest pattern, in bytes.
 const PATTERN_BYTES_MAX: usize = 1_024;
-/// How much memory a compiled pattern may take.
-const COMPILED_BYTES_MAX: usize = 256 * 1_024;
+/// How much memory a compiled pattern may take, and how much text it looks at then, all elements of
+/// a list together. The products are the same.
+const SIZES: [(usize, usize); 4] = [
+    (4 * 1_024, 64 * 1_024),
+    (16 * 1_024, 16 * 1_024),
+    (64 * 1_024, 4 * 1_024),
+    (256 * 1_024, 1_024),
+];
 const CACHE_BYTES_MAX: usize = 1_024 * 1_024;
 const NEST_MAX: u32 = 50;
-/// How much text a condition looks at, all elements of a list together.
-const TEXT_BYTES_MAX: usize = 1_024;
 
 /// Why a pattern cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,16 +40,23 @@ pub(crate) enum RegexpError {
     Syntax(String),
 }
 
+/// A compiled pattern.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    regex: Regex,
+    text_bytes_max: usize,
+}
+
 /// Keeps compiled patterns, so that webhooks with the same pattern share one.
 #[derive(Debug, Default)]
 pub struct Patterns {
-    known: HashMap<Box<str>, Weak<Regex>>,
+    known: HashMap<Box<str>, Weak<Pattern>>,
     tidy_at: usize,
 }
 
 impl Patterns {
     /// Compiles a pattern, or finds it.
-    pub(crate) fn get(&mut self, pattern: &str) -> Result<Arc<Regex>, RegexpError> {
+    pub(crate) fn get(&mut self, pattern: &str) -> Result<Arc<Pattern>, RegexpError> {
         if let Some(regex) = self.known.get(pattern).and_then(Weak::upgrade) {
             return Ok(regex);
         }
@@ -59,21 +70,30 @@ impl Patterns {
     }
 }
 
-fn compile(pattern: &str) -> Result<Regex, RegexpError> {
+fn compile(pattern: &str) -> Result<Pattern, RegexpError> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err(RegexpError::TooLong {
             bytes: pattern.len(),
         });
     }
-    RegexBuilder::new(pattern)
-        .size_limit(COMPILED_BYTES_MAX)
-        .dfa_size_limit(CACHE_BYTES_MAX)
-        .nest_limit(NEST_MAX)
-        .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => RegexpError::TooLarge,
-            other => RegexpError::Syntax(last_line(&other)),
-        })
+    for (compiled_bytes_max, text_bytes_max) in SIZES {
+        let built = RegexBuilder::new(pattern)
+            .size_limit(compiled_bytes_max)
+            .dfa_size_limit(CACHE_BYTES_MAX)
+            .nest_limit(NEST_MAX)
+            .build();
+        match built {
+            Ok(regex) => {
+                return Ok(Pattern {
+                    regex,
+                    text_bytes_max,
+                });
+            }
+            Err(regex::Error::CompiledTooBig(_)) => {}
+            Err(other) => return Err(RegexpError::Syntax(last_line(&other))),
+        }
+    }
+    Err(RegexpError::TooLarge)
 }
 
 /// The crate draws the pattern with a marker under the fault; the fault is named in the last line.
@@ -84,14 +104,14 @@ fn last_line(error: &regex::Error) -> String {
 }
 
 /// Whether the pattern occurs in a text, or in a text of a list.
-pub(crate) fn search(regex: &Regex, view: View<'_, '_>) -> Truth {
-    let mut left = TEXT_BYTES_MAX;
+pub(crate) fn search(pattern: &Pattern, view: View<'_, '_>) -> Truth {
+    let mut left = pattern.text_bytes_max;
     for element in view.elements() {
         let View::Text(text) = element else { continue };
         let Some(rest) = left.checked_sub(text.len()) else {
             return Truth::Unknown;
         };
-        if regex.is_match(text) {
+        if pattern.regex.is_match(text) {
             return Truth::Yes;
         }
         // An empty text costs something as well.

@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Subscriber;
+use super::{Shared, Subscriber};
 use crate::event::Event;
-use crate::filter::{Facts, Found, Observer, Patterns, Place, Seen, Truth};
+use crate::filter::{Facts, Found, Observer, Place, Seen, Truth};
 use crate::webhook::{FieldError, Webhook};
 
 /// How much JSON of a value an explanation shows.
@@ -82,7 +82,7 @@ pub enum Saw {
 /// the code that routes events.
 #[must_use]
 pub fn explain(webhook: &Webhook, event: &Event) -> Explanation {
-    let subscriber = match Subscriber::compile(webhook, &mut Patterns::default()) {
+    let subscriber = match Subscriber::compile(webhook, &mut Shared::default()) {
         Ok(subscriber) => subscriber,
         Err(faults) => {
             return Explanation {

@@ -1,13 +1,12 @@
 //! The webhooks of one space, found by topic and by what they are pinned to.
 
-use std::borrow::Borrow;
-use std::cmp::Ordering;
 use std::sync::{Arc, LazyLock};
 
-use rpds::{HashTrieMapSync, RedBlackTreeSetSync};
+use rpds::HashTrieMapSync;
 
 use super::Subscriber;
-use super::pin::{PROPERTIES, pin, values};
+use super::group::{Entry, Group};
+use super::pin::{PROPERTIES, is_all, pin, values};
 use crate::event::Event;
 use crate::filter::{Doc, Facts};
 use crate::id::WebhookId;
@@ -26,8 +25,6 @@ pub struct SpaceIndex {
     by_topic: HashTrieMapSync<Box<str>, Bucket>,
 }
 
-type Group = RedBlackTreeSetSync<ById>;
-
 /// The webhooks with one topic.
 #[derive(Debug, Clone)]
 struct Bucket {
@@ -41,7 +38,7 @@ struct Bucket {
 impl Default for SpaceIndex {
     fn default() -> Self {
         Self {
-            subscribers: Group::new_sync(),
+            subscribers: Group::default(),
             by_topic: HashTrieMapSync::new_sync(),
         }
     }
@@ -50,7 +47,7 @@ impl Default for SpaceIndex {
 impl Default for Bucket {
     fn default() -> Self {
         Self {
-            unpinned: Group::new_sync(),
+            unpinned: Group::default(),
             pinned: HashTrieMapSync::new_sync(),
             groups: Default::default(),
         }
@@ -58,7 +55,7 @@ impl Default for Bucket {
 }
 
 impl SpaceIndex {
-    /// The webhooks that get `event`, each once, in no order.
+    /// The webhooks that get `event`, which is of this space, each once, in no order.
     #[must_use]
     pub fn candidates<'i>(&'i self, event: &Event) -> Vec<&'i Arc<Subscriber>> {
         self.matching(&Facts::new(event))
@@ -68,25 +65,15 @@ impl SpaceIndex {
         if facts.event().is_test() {
             return self.tested(facts);
         }
-        let mut asked: Vec<&Arc<Subscriber>> = Vec::new();
-        let mut groups = 0;
-        let mut visit = |group: &'i Group| {
-            groups += 1;
-            asked.extend(group.iter().map(|item| &item.0));
-        };
+        let mut found = Found::default();
         let mut keys = EventKeys::new(facts);
         for topic in topic_keys(&facts.event().topic) {
             if let Some(bucket) = self.by_topic.get(&*topic) {
-                visit(&bucket.unpinned);
-                bucket.visit_pinned(&mut keys, &mut visit);
+                found.ask(&bucket.unpinned, facts);
+                bucket.visit_pinned(&mut keys, |group| found.ask(group, facts));
             }
         }
-        if groups > 1 {
-            asked.sort_unstable_by_key(|subscriber| Arc::as_ptr(subscriber));
-            asked.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        }
-        asked.retain(|subscriber| subscriber.wants(facts));
-        asked
+        found.distinct()
     }
 
     /// The webhook that a test event names.
@@ -100,12 +87,23 @@ impl SpaceIndex {
     /// Puts a webhook in, in place of an older version of it.
     pub fn insert(&mut self, subscriber: Arc<Subscriber>) {
         self.remove(&subscriber.id);
-        for (topic, groups) in places(&subscriber) {
-            let mut bucket = self.by_topic.get(&topic).cloned().unwrap_or_default();
-            bucket.insert(&groups, &subscriber);
-            self.by_topic.insert_mut(topic, bucket);
+        let all = Places::of(&subscriber);
+        let entry = Entry {
+            subscriber,
+            is_sure: all.is_sure,
+            is_elsewhere: all.topics.len() > 1,
+        };
+        for topic in &all.topics {
+            match self.by_topic.get_mut(topic) {
+                Some(bucket) => bucket.insert(&all.groups, &entry),
+                None => {
+                    let mut bucket = Bucket::default();
+                    bucket.insert(&all.groups, &entry);
+                    self.by_topic.insert_mut(topic.clone(), bucket);
+                }
+            }
         }
-        self.subscribers.insert_mut(ById(subscriber));
+        self.subscribers.insert(entry);
     }
 
     /// Takes a webhook out, if it is there.
@@ -113,14 +111,15 @@ impl SpaceIndex {
         let Some(old) = self.get(id).map(Arc::clone) else {
             return;
         };
-        self.subscribers.remove_mut(id);
-        for (topic, groups) in places(&old) {
-            let Some(bucket) = self.by_topic.get_mut(&topic) else {
+        self.subscribers.remove(id);
+        let all = Places::of(&old);
+        for topic in &all.topics {
+            let Some(bucket) = self.by_topic.get_mut(topic) else {
                 continue;
             };
-            bucket.remove(&groups, id);
+            bucket.remove(&all.groups, id);
             if bucket.is_empty() {
-                self.by_topic.remove_mut(&topic);
+                self.by_topic.remove_mut(topic);
             }
         }
     }
@@ -128,13 +127,13 @@ impl SpaceIndex {
     /// The webhook with this id.
     #[must_use]
     pub fn get(&self, id: &WebhookId) -> Option<&Arc<Subscriber>> {
-        self.subscribers.get(id).map(|item| &item.0)
+        self.subscribers.get(id).map(|entry| &entry.subscriber)
     }
 
     /// How many webhooks there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.subscribers.size()
+        self.subscribers.len()
     }
 
     /// Whether there is none.
@@ -145,7 +144,7 @@ impl SpaceIndex {
 
     /// All webhooks, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Subscriber>> {
-        self.subscribers.iter().map(|item| &item.0)
+        self.subscribers.iter().map(|entry| &entry.subscriber)
     }
 
     #[cfg(test)]
@@ -154,19 +153,54 @@ impl SpaceIndex {
     }
 }
 
+/// The webhooks that were found to want an event.
+#[derive(Default)]
+struct Found<'i> {
+    subscribers: Vec<&'i Arc<Subscriber>>,
+    groups: usize,
+    /// Whether one of them may have been found twice.
+    may_repeat: bool,
+}
+
+impl<'i> Found<'i> {
+    /// Adds those of a group that want the event.
+    fn ask(&mut self, group: &'i Group, facts: &Facts<'_>) {
+        self.groups += 1;
+        for entry in group.iter() {
+            if entry.is_sure || entry.subscriber.wants_found(facts) {
+                self.may_repeat |= entry.is_elsewhere;
+                self.subscribers.push(&entry.subscriber);
+            }
+        }
+    }
+
+    fn distinct(mut self) -> Vec<&'i Arc<Subscriber>> {
+        if self.may_repeat && self.groups > 1 {
+            self.subscribers
+                .sort_unstable_by_key(|subscriber| Arc::as_ptr(subscriber));
+            self.subscribers.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        }
+        self.subscribers
+    }
+}
+
 impl Bucket {
-    fn insert(&mut self, groups: &Groups, subscriber: &Arc<Subscriber>) {
-        let item = || ById(Arc::clone(subscriber));
+    fn insert(&mut self, groups: &Groups, entry: &Entry) {
         let Groups::Pinned(property, keys) = groups else {
-            return self.unpinned.insert_mut(item());
+            return self.unpinned.insert(entry.clone());
+        };
+        let entry = Entry {
+            // An event with a list of values may lead to several of these.
+            is_elsewhere: entry.is_elsewhere || keys.len() > 1,
+            ..entry.clone()
         };
         for key in keys {
             if let Some(group) = self.pinned.get_mut(key) {
-                group.insert_mut(item());
+                group.insert(entry.clone());
                 continue;
             }
-            let mut group = Group::new_sync();
-            group.insert_mut(item());
+            let mut group = Group::default();
+            group.insert(entry.clone());
             self.pinned.insert_mut(key.clone(), group);
             self.groups[*property] += 1;
         }
@@ -174,14 +208,13 @@ impl Bucket {
 
     fn remove(&mut self, groups: &Groups, id: &WebhookId) {
         let Groups::Pinned(property, keys) = groups else {
-            self.unpinned.remove_mut(id);
-            return;
+            return self.unpinned.remove(id);
         };
         for key in keys {
             let Some(group) = self.pinned.get_mut(key) else {
                 continue;
             };
-            group.remove_mut(id);
+            group.remove(id);
             if group.is_empty() {
                 self.pinned.remove_mut(key);
                 self.groups[*property] -= 1;
@@ -194,7 +227,7 @@ impl Bucket {
     }
 
     /// Looks an event's properties up only where some webhook is pinned to them.
-    fn visit_pinned<'b>(&'b self, keys: &mut EventKeys<'_, '_>, visit: &mut impl FnMut(&'b Group)) {
+    fn visit_pinned<'b>(&'b self, keys: &mut EventKeys<'_, '_>, mut visit: impl FnMut(&'b Group)) {
         for (property, groups) in self.groups.iter().enumerate() {
             if *groups == 0 {
                 continue;
@@ -202,7 +235,7 @@ impl Bucket {
             keys.of(property)
                 .iter()
                 .filter_map(|key| self.pinned.get(key))
-                .for_each(&mut *visit);
+                .for_each(&mut visit);
         }
     }
 }
@@ -214,22 +247,32 @@ enum Groups {
     Pinned(usize, Vec<Box<str>>),
 }
 
-/// The buckets a subscriber lies in, and where in each. A disabled one lies nowhere.
-fn places(subscriber: &Subscriber) -> impl Iterator<Item = (Box<str>, Groups)> {
-    let topics = match subscriber.is_enabled {
-        true => distinct_topics(&subscriber.topics),
-        false => Vec::new(),
-    };
-    topics.into_iter().map(|topic| {
-        let groups = match pin(subscriber) {
-            None => Groups::Unpinned,
-            Some(pin) => {
-                let keys = pin.values.iter().map(|value| key(pin.property, value));
-                Groups::Pinned(pin.property, keys.collect())
-            }
-        };
-        (topic, groups)
-    })
+/// Everywhere a subscriber lies. A disabled one lies nowhere.
+struct Places {
+    topics: Vec<Box<str>>,
+    groups: Groups,
+    /// Whether topic and pin are all it asks for.
+    is_sure: bool,
+}
+
+impl Places {
+    fn of(subscriber: &Subscriber) -> Self {
+        let pin = pin(subscriber);
+        Self {
+            topics: match subscriber.is_enabled {
+                true => distinct_topics(&subscriber.topics),
+                false => Vec::new(),
+            },
+            is_sure: is_all(subscriber, pin.as_ref()),
+            groups: match pin {
+                None => Groups::Unpinned,
+                Some(pin) => {
+                    let keys = pin.values.iter().map(|value| key(pin.property, value));
+                    Groups::Pinned(pin.property, keys.collect())
+                }
+            },
+        }
+    }
 }
 
 fn distinct_topics(patterns: &[TopicPattern]) -> Vec<Box<str>> {
@@ -274,40 +317,13 @@ impl<'f, 'a> EventKeys<'f, 'a> {
 
     fn of(&mut self, property: usize) -> &[Box<str>] {
         self.keys[property].get_or_insert_with(|| {
-            values(self.facts, &DOCS[property])
+            let mut keys: Vec<Box<str>> = values(self.facts, &DOCS[property])
                 .into_iter()
                 .map(|value| key(property, value))
-                .collect()
+                .collect();
+            keys.sort_unstable();
+            keys.dedup();
+            keys
         })
     }
 }
-
-/// A subscriber that is found by its id.
-#[derive(Debug, Clone)]
-struct ById(Arc<Subscriber>);
-
-impl Borrow<WebhookId> for ById {
-    fn borrow(&self) -> &WebhookId {
-        &self.0.id
-    }
-}
-
-impl Ord for ById {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.id.cmp(&other.0.id)
-    }
-}
-
-impl PartialOrd for ById {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for ById {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for ById {}

@@ -3,7 +3,7 @@
 //! A pin is a condition that must hold, about a property that every event has one or few values
 //! of. A webhook with a pin is found under its values; it is still asked afterwards.
 
-use crate::filter::{Condition, Doc, Facts, Operand, Test, View};
+use crate::filter::{Condition, Doc, ELEMENTS_MAX, Facts, Operand, Test, View};
 
 use super::Subscriber;
 
@@ -23,10 +23,8 @@ pub(super) struct Pin<'s> {
 
 /// The most telling pin of a subscriber.
 pub(super) fn pin(subscriber: &Subscriber) -> Option<Pin<'_>> {
-    let conditions = subscriber.content_types.iter();
-    let conditions = conditions.chain(subscriber.filters.conditions());
     let mut best: Option<Pin<'_>> = None;
-    for condition in conditions {
+    for condition in conditions(subscriber) {
         for_each_needed(condition, &mut |needed| {
             if let Some(pin) = pin_of(needed) {
                 let is_better = best.as_ref().is_none_or(|best| rank(&pin) < rank(best));
@@ -37,6 +35,20 @@ pub(super) fn pin(subscriber: &Subscriber) -> Option<Pin<'_>> {
         });
     }
     best
+}
+
+/// Whether an event that has what `pin` wants passes all conditions: there are no others.
+pub(super) fn is_all(subscriber: &Subscriber, pin: Option<&Pin<'_>>) -> bool {
+    let mut count = 0;
+    for condition in conditions(subscriber) {
+        for_each_needed(condition, &mut |_| count += 1);
+    }
+    count == usize::from(pin.is_some())
+}
+
+fn conditions(subscriber: &Subscriber) -> impl Iterator<Item = &Condition> {
+    let content_types = subscriber.content_types.iter();
+    content_types.chain(subscriber.filters.conditions())
 }
 
 fn rank(pin: &Pin<'_>) -> (usize, usize) {
@@ -68,7 +80,7 @@ fn pin_of(condition: &Condition) -> Option<Pin<'_>> {
     (values.len() <= VALUES_MAX).then_some(Pin { property, values })
 }
 
-/// The texts that an event has for a property: one, or those of a list.
+/// The texts that an event has for a property: one, or those of a list that conditions look at.
 pub(super) fn values<'f>(facts: &'f Facts<'_>, doc: &Doc) -> Vec<&'f str> {
     let Some(found) = facts.look(doc) else {
         return Vec::new();
@@ -76,6 +88,7 @@ pub(super) fn values<'f>(facts: &'f Facts<'_>, doc: &Doc) -> Vec<&'f str> {
     found
         .view
         .elements()
+        .take(ELEMENTS_MAX)
         .filter_map(|element| match element {
             View::Text(text) => Some(text),
             _ => None,

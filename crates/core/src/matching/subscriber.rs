@@ -1,9 +1,10 @@
 //! A webhook as matching needs it.
 
+use std::sync::Arc;
+
+use super::shared::Shared;
 use crate::filter::{Condition, Doc, Test};
-use crate::filter::{
-    Facts, Filters, Observer, Patterns, Place, Seen, Truth, Unobserved, View, all,
-};
+use crate::filter::{Facts, Filters, Observer, Place, Seen, Truth, Unobserved, View, all};
 use crate::id::WebhookId;
 use crate::name::{Pool, Space};
 use crate::topic::TopicPattern;
@@ -36,34 +37,34 @@ pub struct Subscriber {
     /// The webhook's id.
     pub id: WebhookId,
     /// The space it belongs to.
-    pub space: Space,
+    pub space: Arc<Space>,
     /// The version of its definition.
     pub version: u64,
     /// The fleet that sends its deliveries.
-    pub pool: Pool,
+    pub pool: Arc<Pool>,
     pub(super) is_enabled: bool,
-    pub(super) topics: Box<[TopicPattern]>,
+    pub(super) topics: Arc<[TopicPattern]>,
     /// What `contentTypes` asks for, as a condition; `None` for all.
     pub(super) content_types: Option<Condition>,
     pub(super) filters: Filters,
 }
 
 impl Subscriber {
-    /// Understands a webhook. `patterns` keeps what webhooks share.
+    /// Understands a webhook. `shared` keeps what webhooks have in common.
     ///
     /// # Errors
     /// What of its filters is not understood. Nothing that `webhook::check` passes.
-    pub fn compile(webhook: &Webhook, patterns: &mut Patterns) -> Result<Self, Vec<FieldError>> {
+    pub fn compile(webhook: &Webhook, shared: &mut Shared) -> Result<Self, Vec<FieldError>> {
         let definition = &webhook.definition;
         Ok(Self {
             id: webhook.id.clone(),
-            space: webhook.space.clone(),
+            space: shared.space(&webhook.space),
             version: webhook.version,
-            pool: definition.delivery.pool.clone(),
+            pool: shared.pool(&definition.delivery.pool),
             is_enabled: definition.enabled,
-            topics: definition.topics.clone().into(),
+            topics: shared.topics(&definition.topics),
             content_types: wanted_content_types(&definition.content_types),
-            filters: Filters::parse(&definition.filters, patterns)?,
+            filters: Filters::parse(&definition.filters, shared.patterns())?,
         })
     }
 
@@ -71,6 +72,14 @@ impl Subscriber {
     #[must_use]
     pub fn wants(&self, facts: &Facts<'_>) -> bool {
         self.judge(facts, &mut Unobserved) == Truth::Yes
+    }
+
+    /// Whether the webhook gets an event of its space by which it was found: it is enabled, and one
+    /// of its topics is the event's. The same conditions are judged by the same code, without those
+    /// that are known to hold.
+    pub(super) fn wants_found(&self, facts: &Facts<'_>) -> bool {
+        let content_types = self.judge_field(Field::ContentTypes, facts, &mut Unobserved);
+        content_types == Truth::Yes && self.filters.judge(facts, &mut Unobserved) == Truth::Yes
     }
 
     /// What all conditions together come to.
@@ -102,7 +111,7 @@ impl Subscriber {
             }
             Field::Space => {
                 let saw = View::Text(event.space.as_str());
-                ("space", saw, self.space == event.space)
+                ("space", saw, *self.space == event.space)
             }
             Field::Enabled => ("enabled", View::Bool(self.is_enabled), self.is_enabled),
             Field::Topics => {

@@ -11,9 +11,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{SpaceIndex, Subscriber};
+use super::{Shared, SpaceIndex, Subscriber};
 use crate::event::{Entity, Event};
-use crate::filter::Patterns;
 use crate::webhook::{SCHEMA_VERSION, Webhook};
 
 /// A webhook with these fields, and a URL.
@@ -30,9 +29,9 @@ fn webhook(id: &str, mut definition: Value) -> Webhook {
     }
 }
 
-fn subscriber(id: &str, definition: Value) -> Arc<Subscriber> {
+pub(super) fn subscriber(id: &str, definition: Value) -> Arc<Subscriber> {
     let webhook = webhook(id, definition);
-    Arc::new(Subscriber::compile(&webhook, &mut Patterns::default()).unwrap())
+    Arc::new(Subscriber::compile(&webhook, &mut Shared::default()).unwrap())
 }
 
 fn event(topic: &str, content_type: &str) -> Event {

@@ -179,12 +179,17 @@ fn regexp_says_nothing_about_long_texts() {
         json!({ "t": texts }).to_string()
     };
     for (payload, expected) in [
-        (text(1_024), Yes),
-        (text(1_025), Unknown),
-        (list(4), Yes),
-        (list(6), Unknown),
+        (text(64 << 10), Yes),
+        (text((64 << 10) + 1), Unknown),
+        (list(300), Yes),
+        (list(330), Unknown),
     ] {
         assert_table(&payload, &[(pattern.clone(), expected)]);
+    }
+    // The larger a pattern, the less text it may look at; 1 KiB is always fine.
+    let large = json!({"regexp": [{"doc": "t"}, {"pattern": r"\w{4}x$"}]});
+    for (length, expected) in [(1_024, Yes), (20 << 10, Unknown)] {
+        assert_table(&text(length), &[(large.clone(), expected)]);
     }
 }
 

@@ -128,7 +128,7 @@ proptest! {
         let mut event = event("Entry.publish", "");
         event.payload = payload.into();
         let explanation = explain(&webhook, &event);
-        let subscriber = Subscriber::compile(&webhook, &mut Patterns::default()).unwrap();
+        let subscriber = Subscriber::compile(&webhook, &mut Shared::default()).unwrap();
         prop_assert_eq!(explanation.matches, subscriber.wants(&Facts::new(&event)));
 
         let mut found = Vec::new();
