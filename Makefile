@@ -17,6 +17,7 @@ test: tools cargo lint ## Check everything: format, lints, docs, and all tests
 	@tools/python-test.sh
 	@tools/node-test.sh
 	@tools/deploy-tools.sh
+	@tools/prometheus.sh
 	cargo build --workspace --bins --tests
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		echo 'cargo nextest run --workspace'; \

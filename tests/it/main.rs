@@ -29,5 +29,6 @@ mod samples;
 mod shutdown;
 mod snippets;
 mod startup;
+mod telemetry;
 mod trace;
 mod transformations;

@@ -53,6 +53,7 @@ pub(crate) struct Builder {
     sender_args: Vec<String>,
     cms_spaces: Option<Vec<&'static str>>,
     nodes: usize,
+    env: Vec<(String, String)>,
     sender_env: Vec<(&'static str, &'static str)>,
 }
 
@@ -140,6 +141,12 @@ impl Builder {
         self
     }
 
+    /// Environment variables of every program.
+    pub(crate) fn env(mut self, env: Vec<(String, String)>) -> Self {
+        self.env = env;
+        self
+    }
+
     /// Starts everything and waits until every program is ready.
     pub(crate) async fn start(self) -> Platform {
         let ground = self.ground().await;
@@ -208,11 +215,12 @@ impl Ground {
             sender_args,
             sender_env,
             log,
+            env,
             ..
         } = &self.builder;
         let url = self.nats.url();
         let access = &self.access;
-        let launch = |name: &str, args: &[String], env: &[(&'static str, &'static str)]| {
+        let launch = |name: &str, args: &[String], more: &[(&'static str, &'static str)]| {
             let user = match name.trim_start_matches("tidings-") {
                 "sender" => "sender-default",
                 user => user,
@@ -228,7 +236,11 @@ impl Ground {
                     .as_slice(),
             ]
             .concat();
-            Service::launch(name, &url, log, &args, env)
+            let more = more
+                .iter()
+                .map(|&(name, value)| (name.into(), value.into()));
+            let env: Vec<_> = env.iter().cloned().chain(more).collect();
+            Service::launch(name, &url, log, &args, &env)
         };
         Platform {
             ingest: launch("tidings-ingest", &[], &[]),
@@ -290,6 +302,7 @@ impl Platform {
             cms_spaces: None,
             nodes: 1,
             sender_env: Vec::new(),
+            env: Vec::new(),
         }
     }
 

@@ -36,6 +36,7 @@ pub mod space;
 pub mod throttle;
 pub mod token;
 pub mod topic;
+pub mod trace_context;
 pub mod transformation;
 pub mod verdict;
 pub mod webhook;

@@ -103,7 +103,7 @@ impl Ingest {
         let checked =
             check(candidate, space, now, new_ulid(now)).map_err(|fault| problem(&fault))?;
         self.rate.take(&checked.event.space)?;
-        self.publish(store, checked, own_trace.as_ref().or(trace))
+        self.publish(store, checked, own_trace.as_ref(), trace)
             .await
     }
 
@@ -111,11 +111,12 @@ impl Ingest {
         &self,
         store: &Store,
         checked: Checked,
+        own_trace: Option<&TraceContext>,
         trace: Option<&TraceContext>,
     ) -> Result<Accepted, Problem> {
         let running = self.metrics.publish_begins();
         let begun = Instant::now();
-        let stored = store.put(&checked, trace).await?;
+        let stored = store.put(&checked, own_trace, trace).await?;
         self.metrics.published(begun.elapsed());
         drop(running);
         // Only a producer's own id can be another event's. If a new one is known to the stream,

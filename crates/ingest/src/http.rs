@@ -5,6 +5,7 @@ mod body;
 mod linger;
 mod media;
 mod serve;
+mod traced;
 
 use std::sync::Arc;
 
@@ -15,8 +16,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http::header::{ALLOW, CONNECTION};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, Version};
-use tidings_nats::trace_context::{TRACEPARENT, TRACESTATE, TraceContext};
+use http::{HeaderValue, StatusCode, Version};
+use tidings_nats::trace_context::TraceContext;
 use tidings_service::clock;
 use tidings_service::problem::Problem;
 
@@ -27,6 +28,7 @@ use crate::metrics::Transport;
 use body::{Bodies, Held};
 
 pub(crate) use serve::serve;
+use traced::Traced;
 
 /// Takes events over HTTP.
 #[derive(Debug)]
@@ -52,14 +54,24 @@ pub(crate) fn routes(ingest: Arc<Ingest>, args: &IngestArgs) -> Router {
 
 async fn publish(State(api): State<Arc<Api>>, request: Request) -> Response {
     let version = request.version();
-    let answered = api.publish(request).await;
-    api.answer(answered.map(Accepted::into_response), version)
+    let traced = Traced::begin("POST /v1/events", &request);
+    let answering = async {
+        let answered = api.publish(request, traced.onward().as_deref()).await;
+        api.answer(answered.map(Accepted::into_response), version)
+    };
+    let response = traced.span.cover(answering).await;
+    traced.answered(response)
 }
 
 async fn publish_batch(State(api): State<Arc<Api>>, request: Request) -> Response {
     let version = request.version();
-    let answered = api.publish_batch(request).await;
-    api.answer(answered, version)
+    let traced = Traced::begin("POST /v1/events:batch", &request);
+    let answering = async {
+        let answered = api.publish_batch(request, traced.onward().as_deref()).await;
+        api.answer(answered, version)
+    };
+    let response = traced.span.cover(answering).await;
+    traced.answered(response)
 }
 
 async fn not_found() -> Problem {
@@ -74,16 +86,19 @@ async fn only_post() -> Response {
 }
 
 impl Api {
-    async fn publish(&self, request: Request) -> Result<Accepted, Problem> {
+    async fn publish(
+        &self,
+        request: Request,
+        trace: Option<&TraceContext>,
+    ) -> Result<Accepted, Problem> {
         let (head, body) = request.into_parts();
         let caller = self.authenticate(&head)?;
         let media = media::Single::of(&head.headers)?;
         let held = self.read(&head, body, self.ingest.event_bytes_max).await?;
         let candidate = media.decode(&head.headers, &held.bytes)?;
-        let trace = trace_of(&head.headers);
         let accepting = self
             .ingest
-            .accept(candidate, &caller, trace.as_ref(), Transport::Http);
+            .accept(candidate, &caller, trace, Transport::Http);
         accepting.await
     }
 
@@ -122,9 +137,4 @@ impl IntoResponse for Accepted {
     fn into_response(self) -> Response {
         (StatusCode::ACCEPTED, axum::Json(self)).into_response()
     }
-}
-
-fn trace_of(headers: &HeaderMap) -> Option<TraceContext> {
-    let text = |name| headers.get(name)?.to_str().ok();
-    TraceContext::new(text(TRACEPARENT), text(TRACESTATE))
 }

@@ -21,7 +21,7 @@ struct Program {
 
 fn main() -> ExitCode {
     let Program { program, ingest } = settings::parse();
-    lifecycle::run(&program, async |lifecycle| {
+    lifecycle::run("tidings-ingest", &program, async |lifecycle| {
         tidings_ingest::run(ingest, Health::new(), lifecycle).await
     })
 }

@@ -26,6 +26,14 @@ impl Transport {
     }
 }
 
+/// The codes of refusals that are no producer's mistake.
+const WHEN_STORING_FAILS: [&str; 4] = [
+    "backlog_full",
+    "overloaded",
+    "store_refused",
+    "store_unavailable",
+];
+
 /// Ingest's instruments.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -39,7 +47,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let meter = meter();
-        Self {
+        let metrics = Self {
             accepted: meter
                 .u64_counter("tidings_accepted_events")
                 .with_description("Events that were answered with 202, by transport and duplicate")
@@ -62,6 +70,22 @@ impl Metrics {
                 .i64_up_down_counter("tidings_ingest_connections")
                 .with_description("Open HTTP connections")
                 .build(),
+        };
+        metrics.begin_at_zero();
+        metrics
+    }
+
+    /// Shows what has not happened yet, so that its first time is an increase.
+    fn begin_at_zero(&self) {
+        for transport in [Transport::Http, Transport::Nats] {
+            for duplicate in [false, true] {
+                let duplicate = KeyValue::new("duplicate", duplicate);
+                self.accepted.add(0, &[transport.label(), duplicate]);
+            }
+            for code in WHEN_STORING_FAILS {
+                let code = KeyValue::new("code", code);
+                self.refused.add(0, &[transport.label(), code]);
+            }
         }
     }
 

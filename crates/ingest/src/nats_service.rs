@@ -16,11 +16,12 @@ use futures_util::StreamExt as _;
 use prost::Message as _;
 use tidings_core::event::EventError;
 use tidings_nats::subject;
-use tidings_nats::trace_context::TraceContext;
+use tidings_nats::trace_context::{self, TraceContext};
 use tidings_proto::v1;
 use tidings_service::health::Health;
 use tidings_service::lifecycle::Lifecycle;
 use tidings_service::problem::Problem;
+use tidings_service::trace::Span;
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
@@ -128,14 +129,40 @@ impl Server {
         let ingest = Arc::clone(&self.ingest);
         let abort = self.lifecycle.abort.clone();
         self.lifecycle.tasks.spawn(async move {
-            let serving = async { respond(&ingest, &request, take(&ingest, &request).await).await };
-            abort.run_until_cancelled(serving).await;
+            abort.run_until_cancelled(answer(&ingest, &request)).await;
             drop(slot);
         });
     }
 }
 
-async fn take(ingest: &Ingest, request: &Request) -> Result<Accepted, Problem> {
+async fn answer(ingest: &Ingest, request: &Request) {
+    let message = &request.message;
+    let given = trace_context::read(message.headers.as_ref());
+    let span = Span::server("process tidings.ingest.v1")
+        .caused_by(given.as_ref())
+        .of_message(
+            "process",
+            subject::INGEST,
+            &message.subject,
+            message.payload.len(),
+        )
+        .begin();
+    let answering = async {
+        let trace = span.onward(given.as_ref());
+        let taken = take(ingest, request, trace.as_deref()).await;
+        if let Err(problem) = &taken {
+            span.failed(problem.code);
+        }
+        respond(ingest, request, taken).await;
+    };
+    span.cover(answering).await;
+}
+
+async fn take(
+    ingest: &Ingest,
+    request: &Request,
+    trace: Option<&TraceContext>,
+) -> Result<Accepted, Problem> {
     ingest.check_open()?;
     let message = &request.message;
     let (bytes, bytes_max) = (message.payload.len(), ingest.event_bytes_max);
@@ -145,8 +172,7 @@ async fn take(ingest: &Ingest, request: &Request) -> Result<Accepted, Problem> {
     }
     let caller = caller(&message.subject)?;
     let candidate = protobuf::event(&message.payload).map_err(|fault| problem(&fault))?;
-    let trace = TraceContext::from_headers(message.headers.as_ref());
-    let accepting = ingest.accept(candidate, &caller, trace.as_ref(), Transport::Nats);
+    let accepting = ingest.accept(candidate, &caller, trace, Transport::Nats);
     accepting.await
 }
 

@@ -13,9 +13,10 @@ use tidings_core::id::EventId;
 use tidings_nats::publish::{Bounds, Outgoing, PublishError, Publisher, Stored};
 use tidings_nats::subject;
 use tidings_nats::topology::{Commit, EVENTS};
-use tidings_nats::trace_context::TraceContext;
+use tidings_nats::trace_context::{self, TraceContext};
 use tidings_proto::{event_from_wire, v1};
 use tidings_service::problem::Problem;
+use tidings_service::trace::Span;
 use tracing::error;
 
 use crate::check::Checked;
@@ -48,13 +49,15 @@ impl Store {
         Ok(Self { publisher, events })
     }
 
-    /// Stores an event; returns once the stream has acknowledged it.
+    /// Stores an event; returns once the stream has acknowledged it. It goes on with its own trace,
+    /// or with that of the request that brought it.
     ///
     /// # Errors
     /// It is not known to be stored. The producer may publish it again with the same id.
     pub(crate) async fn put(
         &self,
         checked: &Checked,
+        own_trace: Option<&TraceContext>,
         trace: Option<&TraceContext>,
     ) -> Result<Stored, Problem> {
         let Event {
@@ -64,20 +67,40 @@ impl Store {
             topic,
             ..
         } = &checked.event;
-        let mut headers = HeaderMap::new();
-        if let Some(trace) = trace {
-            trace.write(&mut headers);
-        }
-        let message = Outgoing {
+        let mut message = Outgoing {
             subject: subject::event(space, environment, topic),
             id: format!("{space}.{environment}.{id}"),
-            headers,
+            headers: HeaderMap::new(),
             payload: checked.message.clone(),
         };
-        self.publisher
-            .try_publish(message)
-            .await
-            .map_err(|error| problem(&error))
+        let span = Span::producer("publish tidings.event")
+            .caused_by(own_trace)
+            .linked_to(own_trace.and(trace))
+            .of_message(
+                "send",
+                "tidings.event",
+                &message.subject,
+                message.payload.len(),
+            )
+            .text("messaging.message.id", &message.id)
+            .text("tidings.event.id", id)
+            .begin();
+        if let Some(trace) = span.onward(own_trace.or(trace)) {
+            trace_context::write(&trace, &mut message.headers);
+        }
+        let stored = span.cover(self.publisher.try_publish(message)).await;
+        match stored {
+            Ok(stored) => {
+                span.number("tidings.event.sequence", stored.sequence);
+                span.flag("tidings.duplicate", stored.duplicate);
+                Ok(stored)
+            }
+            Err(error) => {
+                let problem = problem(&error);
+                span.failed(problem.code);
+                Err(problem)
+            }
+        }
     }
 
     /// Refuses an event whose id the stream knows from another event.

@@ -17,7 +17,7 @@ use tidings_nats::publish::{Outgoing, Publisher};
 use tidings_nats::stored_event::open_stored;
 use tidings_nats::subject;
 use tidings_nats::topology::{DEAD_LETTERS, EVENTS, Layout, RETRIES};
-use tidings_nats::trace_context::TraceContext;
+use tidings_nats::trace_context;
 use tidings_proto::{
     delivery_from_wire, delivery_of_letter, delivery_to_wire, unknown_of_delivery, v1,
 };
@@ -198,8 +198,8 @@ impl Redelivery {
     fn outgoing(&self, webhook: &Webhook, again: &Again<'_>) -> Outgoing {
         let Again { delivery, .. } = again;
         let mut headers = HeaderMap::new();
-        if let Some(trace) = TraceContext::from_headers(Some(&again.headers)) {
-            trace.write(&mut headers);
+        if let Some(trace) = trace_context::read(Some(&again.headers)) {
+            trace_context::write(&trace, &mut headers);
         }
         let pool = &webhook.definition.delivery.pool;
         let partition = partition_of(&webhook.id, self.layout.partitions);

@@ -13,9 +13,11 @@ use std::time::Duration;
 use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::metrics::RoundTrips;
 use crate::topology::Commit;
 
 /// The header by which a stream knows a message again.
@@ -120,6 +122,7 @@ pub struct Publisher {
     blocks: Arc<Semaphore>,
     blocks_max: usize,
     batches: Option<batch::Batches>,
+    round_trips: RoundTrips,
 }
 
 impl Publisher {
@@ -136,6 +139,7 @@ impl Publisher {
             blocks: Arc::new(Semaphore::new(blocks_max)),
             blocks_max,
             batches,
+            round_trips: RoundTrips::new(),
         }
     }
 
@@ -242,10 +246,15 @@ impl Publisher {
     }
 
     async fn publish_once(&self, message: Outgoing) -> Result<Stored, PublishError> {
-        match &self.batches {
+        let begun = Instant::now();
+        let stored = match &self.batches {
             Some(batches) => batches.publish(message).await,
             None => single::publish(&self.client, message).await,
+        };
+        if stored.is_ok() {
+            self.round_trips.stored(begun.elapsed());
         }
+        stored
     }
 }
 

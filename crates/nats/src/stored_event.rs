@@ -25,6 +25,8 @@ pub struct Opened {
     pub bytes: Bytes,
     /// Its place in the stream.
     pub sequence: u64,
+    /// When it was stored there.
+    pub stored_at: Timestamp,
 }
 
 /// Where a message lies, and since when.
@@ -101,6 +103,7 @@ fn open_parts(
         event,
         bytes,
         sequence: place.sequence,
+        stored_at: place.published_at,
     })
 }
 

@@ -11,6 +11,7 @@ mod streams;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+pub(crate) use layout::storage_bytes;
 pub use layout::{Layout, LayoutError};
 pub use provision::{Change, Done, ProvisionError, provision};
 pub use streams::{

@@ -6,6 +6,7 @@
 //! [`sweep`] removes what a killed broker brought back.
 
 pub mod args;
+mod backlog;
 mod carry;
 pub mod index;
 pub mod janitor;
@@ -100,6 +101,9 @@ async fn work(args: &RouterArgs, health: &Health, lifecycle: &Lifecycle) -> anyh
         health.clone(),
         lifecycle.stop.clone(),
     ));
+    lifecycle
+        .tasks
+        .spawn(backlog::watch(context.clone(), lifecycle.stop.clone()));
     lifecycle.tasks.spawn(janitor::run(
         context.clone(),
         layout.event_age,

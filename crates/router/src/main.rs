@@ -21,7 +21,7 @@ struct Program {
 
 fn main() -> ExitCode {
     let Program { program, router } = settings::parse();
-    lifecycle::run(&program, async |lifecycle| {
+    lifecycle::run("tidings-router", &program, async |lifecycle| {
         tidings_router::run(router, Health::new(), lifecycle).await
     })
 }

@@ -18,12 +18,13 @@ use tidings_core::name::Space;
 use tidings_core::partition::partition_of;
 use tidings_nats::publish::{Bounds, Outgoing, PublishError, Publisher};
 use tidings_nats::stored_event::{Opened, Place, open};
-use tidings_nats::subject;
-use tidings_nats::topology::{ACK_WAIT, Commit, Layout};
-use tidings_nats::trace_context::TraceContext;
+use tidings_nats::topology::{ACK_WAIT, Commit, Layout, ROUTER_CONSUMER};
+use tidings_nats::trace_context::{self, TraceContext};
+use tidings_nats::{event_time, subject};
 use tidings_proto::{NEWER_SCHEMA, delivery_to_wire, timestamp_to_wire, v1};
 use tidings_service::clock;
 use tidings_service::lifecycle::Lifecycle;
+use tidings_service::trace::Span;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -82,8 +83,24 @@ impl Router {
 
     /// Routes one message. Whatever cannot be settled stays in the stream and comes again.
     pub async fn handle(&self, message: Message) {
+        let given = trace_context::read(message.headers.as_ref());
+        let span = Span::consumer("process tidings.event")
+            .caused_by(given.as_ref())
+            .of_message(
+                "process",
+                "tidings.event",
+                &message.subject,
+                message.payload.len(),
+            )
+            .word("messaging.consumer.group.name", ROUTER_CONSUMER)
+            .begin();
+        let outcome = span.cover(self.handle_traced(message, given)).await;
+        span.text("tidings.outcome", outcome);
+    }
+
+    async fn handle_traced(&self, message: Message, trace: Option<TraceContext>) -> &'static str {
         let begun = Instant::now();
-        let routed = self.route(&message);
+        let routed = self.route(&message, trace.as_ref());
         let outcome = match self.keep_alive(&message, routed).await {
             Ok(LATER) => {
                 settle(&message, AckKind::Nak(Some(LATER_WAIT))).await;
@@ -105,9 +122,14 @@ impl Router {
         self.metrics
             .seconds
             .record(begun.elapsed().as_secs_f64(), &[]);
+        outcome
     }
 
-    async fn route(&self, message: &Message) -> Result<&'static str, PublishError> {
+    async fn route(
+        &self,
+        message: &Message,
+        trace: Option<&TraceContext>,
+    ) -> Result<&'static str, PublishError> {
         let place = Place::of(message);
         let opened = match open(message, place) {
             Ok(opened) => opened,
@@ -124,13 +146,14 @@ impl Router {
         if self.index.waits_for_upgrade(&opened.event.space) {
             return Ok(LATER);
         }
+        let begun = Instant::now();
         let webhooks = self.index.candidates(&opened.event);
+        self.metrics.matched(webhooks.len(), begun.elapsed());
         if webhooks.is_empty() {
             return Ok("unmatched");
         }
-        let trace = TraceContext::from_headers(message.headers.as_ref());
         let carried = Carried::of(&opened, self.has_references);
-        let (opened, carried, trace) = (&opened, &carried, trace.as_ref());
+        let (opened, carried) = (&opened, &carried);
         stream::iter(webhooks)
             .map(|webhook| async move { self.fan_out(opened, carried, &webhook, trace).await })
             .buffer_unordered(FAN_OUT_CONCURRENCY)
@@ -156,27 +179,40 @@ impl Router {
         let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
         let _memory = self.memory.acquire_many(blocks).await;
         let delivery = delivery_of(opened, carried, webhook);
-        let mut headers = HeaderMap::new();
-        if let Some(trace) = trace {
-            trace.write(&mut headers);
-        }
-        let outgoing = Outgoing {
+        let mut outgoing = Outgoing {
             subject: carried.subject(&webhook.pool, partition_of(&webhook.id, self.partitions)),
             id: delivery.id.to_string(),
-            headers,
+            headers: HeaderMap::new(),
             payload: encode(&delivery_to_wire(&delivery)),
         };
-        match self
-            .deliveries
-            .publish_persistently(outgoing, &self.stop)
-            .await
-        {
+        event_time::write(opened.stored_at, &mut outgoing.headers);
+        // A part of the event's processing, and linked to the event itself: many come from one.
+        let span = Span::producer("publish tidings.delivery")
+            .linked_to(trace)
+            .of_message(
+                "send",
+                "tidings.delivery",
+                &outgoing.subject,
+                outgoing.payload.len(),
+            )
+            .text("messaging.message.id", &delivery.id)
+            .text("tidings.webhook.id", &delivery.webhook_id)
+            .begin();
+        if let Some(trace) = span.onward(trace) {
+            trace_context::write(&trace, &mut outgoing.headers);
+        }
+        let publishing = self.deliveries.publish_persistently(outgoing, &self.stop);
+        match span.cover(publishing).await {
             Ok(stored) => {
+                span.flag("tidings.duplicate", stored.duplicate);
                 self.metrics.stored(stored.duplicate);
                 Ok(())
             }
             Err(PublishError::TooLarge { bytes }) => self.bury_oversized(&delivery, bytes).await,
-            Err(error) => Err(error),
+            Err(error) => {
+                span.failed("not_stored");
+                Err(error)
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use tidings_nats::trace_context::{TRACEPARENT, TRACESTATE, TraceContext};
 use tidings_service::clock;
 
 use crate::open::Opened;
+use crate::spans;
 use crate::webhooks::{Entry, Target, Unusable};
 
 /// An attempt that was made.
@@ -63,10 +64,14 @@ pub async fn attempt(client: &EgressClient, webhook: &Entry, opened: &Opened) ->
         Ok(target) => target,
         Err(unusable) => return not_sent(started_at, unusable),
     };
-    let rendered = match render(target, opened, started_at) {
+    let mut rendered = match render(target, opened, started_at) {
         Ok(rendered) => rendered,
         Err(error) => return not_rendered(started_at, &error),
     };
+    let span = spans::attempt(rendered.url.uri(), opened, &rendered.method);
+    if let Some(trace) = span.onward(opened.trace.as_ref()) {
+        write_trace(&trace, &mut rendered.headers);
+    }
     let request = Request {
         method: rendered.method.clone(),
         url: rendered.url.as_str().to_owned(),
@@ -80,11 +85,14 @@ pub async fn attempt(client: &EgressClient, webhook: &Entry, opened: &Opened) ->
         body: rendered.body,
         content_length: rendered.content_length,
     };
-    let exchange = client.exchange(outgoing, webhook.plan.timeout).await;
+    let exchanging = client.exchange(outgoing, webhook.plan.timeout);
+    let exchange = span.cover(exchanging).await;
+    let outcome = outcome_of(&exchange);
+    spans::tell(&span, &exchange, &outcome);
     let failure = exchange.result.as_ref().err();
     Attempt {
         started_at,
-        outcome: outcome_of(&exchange),
+        outcome,
         error: failure.map(ToString::to_string).unwrap_or_default(),
         is_our_fault: failure.is_some_and(Failure::is_ours),
         request: Some(request),
@@ -123,11 +131,7 @@ fn render(target: &Target, opened: &Opened, now: Timestamp) -> Result<Rendered, 
         attempt: opened.delivery.progress.attempt,
         event: &opened.event,
     };
-    let mut rendered = target.template.render(content, now)?;
-    if let Some(trace) = &opened.trace {
-        write_trace(trace, &mut rendered.headers);
-    }
-    Ok(rendered)
+    target.template.render(content, now)
 }
 
 fn write_trace(trace: &TraceContext, headers: &mut HeaderMap) {

@@ -147,6 +147,12 @@ impl Gate {
         }
     }
 
+    /// Whether the endpoint is paused.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.state().is_paused()
+    }
+
     /// What changed since this was asked last, for others to know.
     #[must_use]
     pub fn take_news(&self) -> Vec<Change> {

@@ -17,13 +17,14 @@ use tidings_core::pause::Change;
 use tidings_core::topic::Topic;
 use tidings_core::webhook::{EndpointState, Status};
 use tidings_nats::publish::{Outgoing, Publisher};
-use tidings_nats::subject;
+use tidings_nats::{subject, trace_context};
 use tidings_proto::event_to_wire;
 use tidings_service::clock;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::open::Opened;
+use crate::spans;
 use crate::webhooks::Entry;
 
 const TRIES: u32 = 5;
@@ -148,13 +149,18 @@ impl Herald {
             context: BTreeMap::new(),
             payload: Bytes::from(payload.to_string()),
         };
-        let outgoing = Outgoing {
+        let mut outgoing = Outgoing {
             subject: subject::event(&event.space, &event.environment, &event.topic),
             id: format!("{}.{}.{}", event.space, event.environment, event.id),
             headers: HeaderMap::new(),
             payload: Bytes::from(event_to_wire(&event).encode_to_vec()),
         };
-        if let Err(error) = self.events.publish(outgoing).await {
+        let span = spans::store("publish tidings.event", "tidings.event", &outgoing);
+        if let Some(trace) = span.onward(None) {
+            trace_context::write(&trace, &mut outgoing.headers);
+        }
+        if let Err(error) = span.cover(self.events.publish(outgoing)).await {
+            span.failed("not_stored");
             warn!(event.id = %event.id, topic = %event.topic, %error,
                   "cannot publish an operational event");
         }

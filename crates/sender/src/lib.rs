@@ -27,6 +27,7 @@ pub mod record;
 pub mod send;
 pub mod settle;
 mod sources;
+mod spans;
 mod take;
 pub mod webhooks;
 mod work;

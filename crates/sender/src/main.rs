@@ -21,7 +21,7 @@ struct Program {
 
 fn main() -> ExitCode {
     let Program { program, sender } = settings::parse();
-    lifecycle::run(&program, async |lifecycle| {
+    lifecycle::run("tidings-sender", &program, async |lifecycle| {
         tidings_sender::run(sender, Health::new(), lifecycle).await
     })
 }

@@ -1,12 +1,16 @@
 //! What the sender counts.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, UpDownCounter};
-use tidings_core::dead_letter::Reason;
+use tidings_core::dead_letter::{REASONS, Reason};
+use tidings_core::name::Pool;
 use tidings_service::metrics::{meter, seconds_buckets};
 
 use crate::attempt::Attempt;
+use crate::webhooks::Webhooks;
 
 /// The sender's instruments.
 #[derive(Debug)]
@@ -15,6 +19,9 @@ pub struct Metrics {
     attempt_duration: Histogram<f64>,
     in_flight: UpDownCounter<i64>,
     lag: Histogram<f64>,
+    latency: Histogram<f64>,
+    put_off: Counter<u64>,
+    connections: Counter<u64>,
     scheduled: Counter<u64>,
     dead_letters: Counter<u64>,
     record_failures: Counter<u64>,
@@ -38,7 +45,7 @@ impl Metrics {
                 .with_boundaries(seconds_buckets())
                 .build()
         };
-        Self {
+        let metrics = Self {
             attempts: counter("tidings_attempts", "Attempts that were made, by outcome"),
             attempt_duration: seconds("tidings_attempt_duration", "How long attempts took"),
             in_flight: meter
@@ -48,6 +55,18 @@ impl Metrics {
             lag: seconds(
                 "tidings_delivery_lag",
                 "From the fan-out of a delivery to the beginning of its first attempt",
+            ),
+            latency: seconds(
+                "tidings_first_attempt_latency",
+                "From the storing of an event to the beginning of a delivery's first attempt",
+            ),
+            put_off: counter(
+                "tidings_deliveries_put_off",
+                "Deliveries that got no attempt when they came, by what kept them from it",
+            ),
+            connections: counter(
+                "tidings_connection_uses",
+                "Attempts that had a connection, by whether it was kept from an earlier one",
             ),
             scheduled: counter(
                 "tidings_retries_scheduled",
@@ -75,15 +94,49 @@ impl Metrics {
                 .i64_up_down_counter("tidings_partitions_owned")
                 .with_description("Partitions that this sender works")
                 .build(),
+        };
+        metrics.begin_at_zero();
+        metrics
+    }
+
+    /// Shows what has not happened yet, so that its first time is an increase.
+    fn begin_at_zero(&self) {
+        for counter in [&self.record_failures, &self.unsettled, &self.panics] {
+            counter.add(0, &[]);
+        }
+        let labelled: [(&Counter<u64>, &'static str, &[&'static str]); 3] = [
+            (&self.known_again, "because", &["in_hand", "settled"]),
+            (&self.scheduled, "kind", &["retry", "put_off"]),
+            (
+                &self.put_off,
+                "because",
+                &["host", "locked", "paused", "permits", "rate", "slots"],
+            ),
+        ];
+        for (counter, label, values) in labelled {
+            for value in values {
+                counter.add(0, &[KeyValue::new(label, *value)]);
+            }
+        }
+        for reason in REASONS {
+            self.dead_letters
+                .add(0, &[KeyValue::new("reason", reason.as_str())]);
+        }
+        for kept in [false, true] {
+            self.connections.add(0, &[KeyValue::new("kept", kept)]);
         }
     }
 
     pub(crate) fn attempt(&self, attempt: &Attempt) {
         let outcome = KeyValue::new("outcome", attempt.outcome.code());
         self.attempts.add(1, &[outcome]);
-        if attempt.exchange.is_some() {
+        if let Some(exchange) = &attempt.exchange {
             self.attempt_duration
                 .record(attempt.duration().as_secs_f64(), &[]);
+            if exchange.local_addr.is_some() {
+                let kept = KeyValue::new("kept", exchange.connection_reused);
+                self.connections.add(1, &[kept]);
+            }
         }
     }
 
@@ -93,9 +146,23 @@ impl Metrics {
         InFlight(&self.in_flight)
     }
 
-    pub(crate) fn first_attempt(&self, created_at: Timestamp, now: Timestamp) {
-        let lag = now.duration_since(created_at).as_secs_f64();
-        self.lag.record(lag.max(0.0), &[]);
+    /// The first attempt at a delivery begins `now`; its event was stored at `stored_at`.
+    pub(crate) fn first_attempt(
+        &self,
+        created_at: Timestamp,
+        stored_at: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        let since = |at: Timestamp| now.duration_since(at).as_secs_f64().max(0.0);
+        self.lag.record(since(created_at), &[]);
+        if let Some(stored_at) = stored_at {
+            self.latency.record(since(stored_at), &[]);
+        }
+    }
+
+    /// A delivery got no attempt when it came.
+    pub(crate) fn put_off(&self, because: &'static str) {
+        self.put_off.add(1, &[KeyValue::new("because", because)]);
     }
 
     pub(crate) fn scheduled(&self, kind: &'static str) {
@@ -133,6 +200,23 @@ impl Metrics {
     pub(crate) fn panic(&self) {
         self.panics.add(1, &[]);
     }
+}
+
+/// Tells how many endpoints of `pool` are paused. Every sender of the pool tells the same.
+pub(crate) fn tell_paused(webhooks: &Arc<Webhooks>, pool: &Pool) {
+    let (webhooks, pool) = (Arc::downgrade(webhooks), pool.clone());
+    let label = KeyValue::new("pool", pool.to_string());
+    // The callback stays when the instrument is dropped.
+    let _ = meter()
+        .u64_observable_gauge("tidings_paused_endpoints")
+        .with_description("Endpoints of the pool that are paused; every sender tells the same")
+        .with_callback(move |gauge| {
+            if let Some(webhooks) = webhooks.upgrade() {
+                let paused = webhooks.paused(&pool) as u64;
+                gauge.observe(paused, std::slice::from_ref(&label));
+            }
+        })
+        .build();
 }
 
 impl Default for Metrics {

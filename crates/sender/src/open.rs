@@ -4,7 +4,7 @@ use bytes::Bytes;
 use prost::{DecodeError, Message as _};
 use tidings_core::delivery::Delivery;
 use tidings_core::event::{Event, EventError};
-use tidings_nats::trace_context::TraceContext;
+use tidings_nats::trace_context::{self, TraceContext};
 use tidings_proto::{
     NEWER_SCHEMA, WireError, delivery_from_wire, event_from_wire, unknown_of_delivery, v1,
 };
@@ -69,7 +69,7 @@ pub fn open(taken: &Taken) -> Result<Opened, OpenError> {
     Ok(Opened {
         event,
         whole: None,
-        trace: TraceContext::from_headers(taken.headers.as_ref()),
+        trace: trace_context::read(taken.headers.as_ref()),
         unknown: unknown_of_delivery(&taken.payload)?,
         delivery,
     })

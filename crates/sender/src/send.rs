@@ -11,6 +11,7 @@ use tidings_core::pause::Signal;
 use tidings_core::verdict::{Verdict, is_expired, judge};
 use tidings_core::webhook::Status;
 use tidings_egress::EgressClient;
+use tidings_nats::event_time;
 use tidings_service::clock;
 use tracing::warn;
 
@@ -27,6 +28,7 @@ use crate::permits::{Asker, Lane, Permit, Permits, Rank};
 use crate::pull::Room;
 use crate::record::Recorder;
 use crate::settle::{Attempted, Settler, Step, has_turn, later};
+use crate::spans;
 use crate::webhooks::{Entry, Found, Webhooks};
 
 /// A message that the broker has delivered more often than this was in hand whenever its sender
@@ -79,7 +81,7 @@ impl Sender {
     /// Brings one message to its next step; `tenure` is that of its partition. If this future is
     /// dropped, the message comes again.
     pub async fn send(&self, taken: Taken, room: Option<Room>, tenure: &Tenure) {
-        let mut opened = match open(&taken) {
+        let opened = match open(&taken) {
             Ok(opened) => opened,
             Err(error) if error.is_newer() => {
                 warn!(%error, "leaving a delivery to newer senders");
@@ -87,6 +89,11 @@ impl Sender {
             }
             Err(error) => return self.settler.bury_unread(taken, &error).await,
         };
+        let span = spans::process(&taken, &opened);
+        span.cover(self.work(taken, room, tenure, opened)).await;
+    }
+
+    async fn work(&self, taken: Taken, room: Option<Room>, tenure: &Tenure, mut opened: Opened) {
         let (webhook, ticket) = match self.decide(&taken, &opened, tenure).await {
             Decision::Go(webhook, ticket) => (webhook, ticket),
             Decision::Settle(step) => {
@@ -106,7 +113,8 @@ impl Sender {
             host,
             permit,
         } = ticket;
-        let attempt = self.attempt(&webhook, &opened).await;
+        let stored_at = event_time::read(taken.headers.as_ref());
+        let attempt = self.attempt(&webhook, &opened, stored_at).await;
         if let Some(signal) = signal(&attempt) {
             slot.tell(signal, &webhook.plan);
         }
@@ -141,6 +149,7 @@ impl Sender {
                 return Decision::Settle(Step::refuse(delivery, reason));
             }
             if webhook.is_locked() {
+                self.metrics.put_off("locked");
                 return Decision::Settle(Step::put_off(clock::now(), LOCKED));
             }
             let host = webhook.origin().map(|origin| self.hosts.at(origin));
@@ -158,6 +167,11 @@ impl Sender {
             let slot = match entry {
                 gate::Entry::Open(slot) => slot,
                 gate::Entry::Later { wait, has_turn } => {
+                    self.metrics.put_off(match has_turn {
+                        true => "rate",
+                        false if webhook.gate.is_paused() => "paused",
+                        false => "slots",
+                    });
                     let at = later(clock::now(), wait);
                     return Decision::Settle(Step::PutOff { at, has_turn });
                 }
@@ -165,7 +179,10 @@ impl Sender {
             let host = match host {
                 Some(host) => match host.enter(slot.is_only()).await {
                     Some(host) => Some(host),
-                    None => return Decision::Settle(put_off_for_room()),
+                    None => {
+                        self.metrics.put_off("host");
+                        return Decision::Settle(put_off_for_room());
+                    }
                 },
                 None => None,
             };
@@ -175,6 +192,7 @@ impl Sender {
                 webhook: &delivery.webhook_id,
             };
             let Some(permit) = self.permits.acquire(asker).await else {
+                self.metrics.put_off("permits");
                 return Decision::Settle(put_off_for_room());
             };
             Decision::Go(webhook, Ticket { slot, host, permit })
@@ -210,11 +228,16 @@ impl Sender {
         }
     }
 
-    async fn attempt(&self, webhook: &Entry, opened: &Opened) -> Attempt {
+    async fn attempt(
+        &self,
+        webhook: &Entry,
+        opened: &Opened,
+        stored_at: Option<Timestamp>,
+    ) -> Attempt {
         let delivery = &opened.delivery;
         if delivery.progress.attempt == 1 {
             self.metrics
-                .first_attempt(delivery.created_at, clock::now());
+                .first_attempt(delivery.created_at, stored_at, clock::now());
         }
         let _in_flight = self.metrics.in_flight();
         let attempt = Box::pin(attempt(&self.client, webhook, opened)).await;

@@ -27,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::open::{OpenError, Opened};
 use crate::payloads::{PayloadError, Payloads};
 use crate::permits::{Lane, Permit};
+use crate::spans;
 use crate::webhooks::Entry;
 use letter::Letter;
 
@@ -346,34 +347,30 @@ impl Settler {
         opened: &Opened,
         progress: Progress,
         due: Due,
-        mut headers: HeaderMap,
+        headers: HeaderMap,
     ) -> Result<Left, PublishError> {
         let delivery = match may_refer(&opened.delivery, due.at) {
             true => Some(opened.delivery.clone()),
             false => self.with_payload(opened).await?,
         };
         let Some(delivery) = delivery else {
-            let letter = Letter::of(taken, &opened.delivery, Reason::PayloadMissing, None);
+            let letter = (&opened.delivery, &opened.unknown);
+            let letter = Letter::of(taken, letter, Reason::PayloadMissing, None);
             return Ok(Left::Letter(Box::new(letter)));
         };
         let delivery = Delivery {
             progress,
             ..delivery
         };
-        if let Some(trace) = &opened.trace {
-            trace.write(&mut headers);
-        }
         let mut payload = delivery_to_wire(&delivery).encode_to_vec();
         payload.extend_from_slice(&opened.unknown);
         let payload = Bytes::from(payload);
         let kind = due.kind;
         let reference = delivery.by_reference.then_some(delivery.event_sequence);
-        let outgoing = self.scheduled(taken, due, reference, headers, payload);
-        match self
-            .retries
-            .publish_persistently(outgoing, &self.abort)
-            .await
-        {
+        let mut outgoing = self.scheduled(taken, due, reference, headers, payload);
+        let span = spans::schedule(&mut outgoing, opened.trace.as_ref());
+        let storing = self.retries.publish_persistently(outgoing, &self.abort);
+        match span.cover(storing).await {
             Err(PublishError::TooLarge { bytes }) => {
                 let letter =
                     Letter::of(taken, (&delivery, &opened.unknown), Reason::Oversized, None);
@@ -463,7 +460,18 @@ impl Settler {
 
     /// Stores a dead letter; without its bytes where they do not fit.
     async fn bury_once(&self, letter: &Letter) -> Result<(), PublishError> {
-        let (stored, reason) = match self.dead_letters.publish(letter.outgoing()).await {
+        let outgoing = letter.outgoing();
+        let span = spans::store("publish tidings.dead", "tidings.dead", &outgoing);
+        span.text("tidings.dead_letter.reason", letter.reason());
+        let stored = span.cover(self.bury_traced(letter, outgoing)).await;
+        if stored.is_err() {
+            span.failed("not_stored");
+        }
+        stored
+    }
+
+    async fn bury_traced(&self, letter: &Letter, outgoing: Outgoing) -> Result<(), PublishError> {
+        let (stored, reason) = match self.dead_letters.publish(outgoing).await {
             Err(PublishError::TooLarge { bytes }) => {
                 let bare = letter.clone().without_bytes(bytes);
                 let stored = self.dead_letters.publish(bare.outgoing()).await;

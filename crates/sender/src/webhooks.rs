@@ -12,8 +12,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use async_nats::jetstream::kv::Store;
 use tidings_core::endpoint_url::UrlPolicy;
 use tidings_core::id::WebhookId;
-use tidings_core::name::Space;
-use tidings_core::webhook::EndpointState;
+use tidings_core::name::{Pool, Space};
+use tidings_core::webhook::{EndpointState, Status};
 use tidings_nats::table::Sink;
 use tidings_service::health::Health;
 use tidings_vault::KeyRing;
@@ -63,6 +63,19 @@ impl Webhooks {
             .values()
             .flatten()
             .filter(|known| known.entry.is_some())
+            .count()
+    }
+
+    /// How many of `pool` are paused, as their senders recorded it.
+    #[must_use]
+    pub fn paused(&self, pool: &Pool) -> usize {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = known
+            .values()
+            .flatten()
+            .filter_map(|known| known.entry.as_ref());
+        entries
+            .filter(|entry| entry.state.status == Status::Paused && entry.plan.pool == *pool)
             .count()
     }
 

@@ -29,7 +29,7 @@ use crate::hand::Hand;
 use crate::herald::Herald;
 use crate::hosts::Hosts;
 use crate::members::Members;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::partitions::Partitions;
 use crate::payloads::Payloads;
 use crate::permits::Permits;
@@ -78,6 +78,7 @@ pub(crate) async fn run(
     let count = webhooks.len();
     info!(sender.name = name, pool = %args.pool, webhooks = count, "sending to {count} webhooks");
     let metrics = Arc::new(Metrics::new());
+    metrics::tell_paused(&webhooks, &args.pool);
     sources::keep_registered(args, &context, lifecycle);
     let members = Members::new(buckets.members, &args.pool, &name);
     let alive = join_fleet(members, &context, lifecycle);
@@ -121,11 +122,15 @@ pub(crate) async fn run(
     };
     let partitions = Partitions::new(lanes.clone(), &name, layout.partitions, health);
     take_all(lanes, partitions, alive).await;
-    // What was acknowledged must have left this process before it ends.
+    flush(&client).await;
+    Ok(())
+}
+
+/// What was acknowledged must have left this process before it ends.
+async fn flush(client: &async_nats::Client) {
     if timeout(FLUSH_TIMEOUT, client.flush()).await.is_err() {
         warn!("could not flush; what was not acknowledged comes again");
     }
-    Ok(())
 }
 
 fn table(args: &SenderArgs, keys: KeyRing, bucket: Store, health: &Health) -> Arc<Webhooks> {

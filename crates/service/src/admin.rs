@@ -19,6 +19,7 @@ use crate::metrics;
 
 /// Routes that every program answers (CONTRACT.md section 2).
 pub fn routes(health: Health) -> Router {
+    metrics::tell_ready(health.clone());
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -64,7 +65,7 @@ async fn healthz() -> &'static str {
 
 async fn readyz(State(health): State<Health>) -> Response {
     let checks = health.checks();
-    let is_ready = checks.values().all(Result::is_ok);
+    let is_ready = health.is_ready();
     let shown: Map<String, Value> = checks
         .into_iter()
         .map(|(name, state)| {

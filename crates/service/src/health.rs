@@ -54,6 +54,13 @@ impl Health {
             .clone()
     }
 
+    /// Whether all checks hold.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        checks.values().all(Result::is_ok)
+    }
+
     fn set(&self, name: &'static str, state: Result<(), String>) {
         self.checks
             .lock()

@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod problem;
 pub mod settings;
 pub mod telemetry;
+pub mod trace;
 
 /// A quarter of a sender's time went into the system's allocator (`make bench`, with perf).
 #[global_allocator]

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -18,6 +19,8 @@ use crate::telemetry;
 /// The exit code of a process that failed, or was told to stop at once.
 const EXIT_UNCLEAN: u8 = 1;
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the last telemetry may take although the drain timeout is used up.
+const FLUSH_MIN: Duration = Duration::from_millis(200);
 
 /// How a process ends, and the tasks that it waits for.
 #[derive(Debug, Clone)]
@@ -105,25 +108,33 @@ impl Lifecycle {
     }
 }
 
-/// Runs a program: starts its telemetry, its runtime and what `start` starts, waits for a signal,
-/// drains, and says with which code the process ends.
+/// Runs the program that `service` names: starts its telemetry, its runtime and what `start` starts, waits for a signal,
+/// drains, sends the last telemetry within what is left of the drain timeout, and says with which code
+/// the process ends.
 #[expect(
     clippy::print_stderr,
     reason = "an error before telemetry starts has nowhere else to go"
 )]
 pub fn run(
+    service: &'static str,
     program: &ProgramArgs,
     start: impl AsyncFnOnce(&Lifecycle) -> anyhow::Result<()>,
 ) -> ExitCode {
-    let ended = telemetry::start(&program.telemetry).and_then(|()| {
+    let ended = telemetry::start(service, &program.telemetry).and_then(|telemetry| {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(async {
+        let (code, drained_in) = runtime.block_on(async {
             let lifecycle = Lifecycle::start(program.drain_timeout)?;
             start(&lifecycle).await?;
-            Ok(lifecycle.finish().await)
-        })
+            lifecycle.stop.cancelled().await;
+            let stopped_at = Instant::now();
+            let code = lifecycle.finish().await;
+            anyhow::Ok((code, stopped_at.elapsed()))
+        })?;
+        let rest = program.drain_timeout.saturating_sub(drained_in);
+        telemetry.end(rest.max(FLUSH_MIN));
+        Ok(code)
     });
     ended.unwrap_or_else(|error: anyhow::Error| {
         eprintln!("error: {error:#}");
@@ -143,7 +154,7 @@ mod tests {
             .tasks
             .spawn(async move { abort.cancelled().await });
         lifecycle.stop.cancel();
-        let before = tokio::time::Instant::now();
+        let before = Instant::now();
         assert_eq!(lifecycle.finish().await, ExitCode::SUCCESS);
         assert_eq!(before.elapsed().as_secs(), 25);
     }

@@ -7,7 +7,10 @@ use std::sync::OnceLock;
 use opentelemetry::metrics::Meter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::metrics::reader::MetricReader;
 use prometheus::{Registry, TextEncoder};
+
+use crate::health::Health;
 
 static REGISTRY: OnceLock<Registry> = OnceLock::new();
 
@@ -30,26 +33,41 @@ pub fn seconds_buckets() -> Vec<f64> {
 ///
 /// # Errors
 /// The exporter cannot be registered.
-pub(crate) fn start() -> anyhow::Result<()> {
+pub(crate) fn start<R: MetricReader>(
+    resource: Resource,
+    reader: Option<R>,
+) -> anyhow::Result<SdkMeterProvider> {
     let registry = REGISTRY.get_or_init(Registry::new);
     let exporter = opentelemetry_prometheus::exporter()
         .with_registry(registry.clone())
         .scope_info_enabled(false)
         .without_target_info()
         .build()?;
-    let resource = Resource::builder().with_service_name("tidings").build();
-    let provider = SdkMeterProvider::builder()
+    let builder = SdkMeterProvider::builder()
         .with_reader(exporter)
-        .with_resource(resource)
-        .build();
-    opentelemetry::global::set_meter_provider(provider);
+        .with_resource(resource);
+    let provider = match reader {
+        Some(reader) => builder.with_reader(reader).build(),
+        None => builder.build(),
+    };
+    opentelemetry::global::set_meter_provider(provider.clone());
     let version = opentelemetry::KeyValue::new("version", env!("CARGO_PKG_VERSION"));
     meter()
         .u64_gauge("tidings_build_info")
         .with_description("The version that runs")
         .build()
         .record(1, &[version]);
-    Ok(())
+    Ok(provider)
+}
+
+/// Tells whether the process is ready, as `/readyz` says.
+pub(crate) fn tell_ready(health: Health) {
+    // The callback stays when the instrument is dropped.
+    let _ = meter()
+        .u64_observable_gauge("tidings_ready")
+        .with_description("1 if the process can do its work, as `/readyz` says")
+        .with_callback(move |gauge| gauge.observe(health.is_ready().into(), &[]))
+        .build();
 }
 
 /// Everything counted so far, as Prometheus text.

@@ -22,6 +22,8 @@ const LONG_RUNNING: [&str; 3] = ["dev", "listen", "console"];
 const ON_NATS: [&str; 1] = ["console"];
 /// How long a name lookup or a read that cannot be cancelled may hold up the end.
 const LEAVE_WITHIN: Duration = Duration::from_millis(100);
+/// How long the last telemetry may hold up the end.
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 
 // What was asked for.
 #[derive(Debug, clap::Args)]
@@ -158,12 +160,23 @@ fn hint(error: &anyhow::Error) -> &'static str {
 }
 
 fn start(program: Program) -> anyhow::Result<ExitCode> {
-    telemetry::start(&program.common.telemetry)?;
+    let settings = &program.common.telemetry;
+    let telemetry = match program.action {
+        Action::Dev(_) => Some(telemetry::start("tidings", settings)?),
+        Action::Console(_) => Some(telemetry::start("tidings-console", settings)?),
+        _ => {
+            telemetry::start_logging(settings)?;
+            None
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let ended = runtime.block_on(run(program));
     runtime.shutdown_timeout(LEAVE_WITHIN);
+    if let Some(telemetry) = telemetry {
+        telemetry.end(FLUSH_WITHIN);
+    }
     ended
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidings_testkit::{Process, eventually, target_bin};
+use tidings_testkit::{Launch, Process, eventually, target_bin};
 
 use super::SOON;
 use crate::client::{Answer, Http};
@@ -25,7 +25,7 @@ impl Service {
         nats_url: &str,
         log: &str,
         args: &[String],
-        env: &[(&'static str, &'static str)],
+        env: &[(String, String)],
     ) -> Self {
         let launch = Process::launch(target_bin(name))
             .args([
@@ -38,10 +38,8 @@ impl Service {
             ])
             .args(args)
             .env("NO_COLOR", "1");
-        let process = env
-            .iter()
-            .fold(launch, |launch, (name, value)| launch.env(name, value))
-            .start();
+        let set = |launch: Launch, (name, value): &(String, String)| launch.env(name, value);
+        let process = env.iter().fold(launch, set).start();
         Self { process }
     }
 

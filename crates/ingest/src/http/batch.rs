@@ -11,8 +11,8 @@ use tidings_core::event::EventError;
 use tidings_nats::trace_context::TraceContext;
 use tidings_service::problem::Problem;
 
+use super::Api;
 use super::media::Many;
-use super::{Api, trace_of};
 use crate::accept::Accepted;
 use crate::auth::Caller;
 use crate::check;
@@ -62,15 +62,18 @@ impl From<Result<Accepted, Problem>> for Item {
 }
 
 impl Api {
-    pub(super) async fn publish_batch(&self, request: Request) -> Result<Response, Problem> {
+    pub(super) async fn publish_batch(
+        &self,
+        request: Request,
+        trace: Option<&TraceContext>,
+    ) -> Result<Response, Problem> {
         let (head, body) = request.into_parts();
         let caller = self.authenticate(&head)?;
         let media = Many::of(&head.headers)?;
         let held = self.read(&head, body, BATCH_BYTES_MAX).await?;
         let items = media.split(&held.bytes)?;
-        let trace = trace_of(&head.headers);
         let publishing = stream::iter(items.into_iter().enumerate())
-            .map(|(index, item)| self.publish_item(media, index, item, &caller, trace.as_ref()))
+            .map(|(index, item)| self.publish_item(media, index, item, &caller, trace))
             .buffered(self.batch_concurrency());
         let results = publishing.map(Item::from).collect().await;
         drop(held);

@@ -217,11 +217,11 @@ async fn the_rate_in_a_spaces_settings_holds_as_soon_as_it_is_set() {
 #[tokio::test]
 async fn what_happened_is_counted() {
     let log = String::from("off");
-    telemetry::start(&TelemetryArgs {
+    let args = TelemetryArgs {
         log,
         log_format: LogFormat::Human,
-    })
-    .unwrap();
+    };
+    let _telemetry = telemetry::start("tidings-ingest", &args).unwrap();
     let ingest = Ingest::start().await;
     let event = r#"{"id":"e1","topic":"a.b","payload":1}"#;
     for body in [event, event, "{}"] {

@@ -180,20 +180,23 @@ impl Topology {
     fn from_config(config: &Config) -> Result<Self, LayoutError> {
         let metadata = &config.metadata;
         let layout = Layout::from_metadata(metadata)?;
-        let storage = metadata
-            .get(META_STORAGE)
-            .and_then(|bytes| bytes.parse().ok());
         Ok(Self {
             replicas: config.num_replicas,
             sync_always: metadata
                 .get(META_SYNC)
                 .is_some_and(|sync| sync == SYNC_ALWAYS),
-            storage_bytes: storage.ok_or(LayoutError::Metadata { key: META_STORAGE })?,
+            storage_bytes: storage_bytes(config)
+                .ok_or(LayoutError::Metadata { key: META_STORAGE })?,
             event_age: layout.event_age,
             partitions: layout.partitions,
             pools: layout.pools,
         })
     }
+}
+
+/// Bytes that all streams may use together, as a stream's settings say.
+pub(crate) fn storage_bytes(config: &Config) -> Option<u64> {
+    config.metadata.get(META_STORAGE)?.parse().ok()
 }
 
 async fn check_consumers(

@@ -129,6 +129,10 @@ impl State {
         }
     }
 
+    pub(super) fn is_paused(&self) -> bool {
+        matches!(self.pause, Pause::Paused { .. } | Pause::Probing { .. })
+    }
+
     /// How long it is until a turn that nobody else has.
     pub(super) fn next_turn(&mut self, at: Instant) -> Option<Duration> {
         let elapsed = at.duration_since(self.beginning);

@@ -8,7 +8,7 @@ use tidings_core::dead_letter::Reason;
 use tidings_core::delivery::{Delivery, Progress};
 use tidings_nats::publish::Outgoing;
 use tidings_nats::subject;
-use tidings_nats::trace_context::TraceContext;
+use tidings_nats::trace_context::{self, TraceContext};
 use tidings_proto::{
     SCHEMA_VERSION, append_to_letters_delivery, delivery_to_wire, timestamp_to_wire, v1,
 };
@@ -55,7 +55,7 @@ impl Letter {
             subject: subject::dead_letter(Some(&delivery.space), Some(&delivery.webhook_id)),
             id: format!("{}.{attempt}.dead.{}", delivery.id, tag(taken.place)),
             reason,
-            trace: TraceContext::from_headers(taken.headers.as_ref()),
+            trace: trace_context::read(taken.headers.as_ref()),
             content,
             unknown: Bytes::clone(unknown),
         }
@@ -72,7 +72,7 @@ impl Letter {
             subject: subject::dead_letter(None, None),
             id: format!("message.dead.{}", tag(taken.place)),
             reason,
-            trace: TraceContext::from_headers(taken.headers.as_ref()),
+            trace: trace_context::read(taken.headers.as_ref()),
             content,
             unknown: Bytes::new(),
         }
@@ -132,7 +132,7 @@ impl Letter {
     pub(super) fn outgoing(&self) -> Outgoing {
         let mut headers = HeaderMap::new();
         if let Some(trace) = &self.trace {
-            trace.write(&mut headers);
+            trace_context::write(trace, &mut headers);
         }
         let mut payload = self.content.encode_to_vec();
         append_to_letters_delivery(&mut payload, &self.unknown);

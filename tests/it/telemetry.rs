@@ -1,0 +1,10 @@
+//! What the programs tell a collector: one trace for the way of an event, metrics, and nothing that
+//! slows a delivery when the collector does not listen.
+
+mod catalogue;
+mod collector;
+mod outage;
+mod prometheus;
+mod shape;
+
+use collector::Collector;
