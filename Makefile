@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help up demo compose test lint bench bench-console bench-match fuzz tools cargo
+.PHONY: help up demo compose test lint bench bench-console bench-match fuzz bench-isolation bench-fleet tools cargo
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: tools cargo ## Run everything here and watch CMS events arrive as signed webhooks; Ctrl-C ends it
 	cargo run --bin tidings -- --log warn dev --demo
@@ -47,6 +47,14 @@ bench-match: cargo ## Measure the index of webhooks beside the naive loop (ARGS=
 
 fuzz: cargo ## Fuzz event decoding, filters and transformations, a minute each (SECONDS_EACH=5)
 	tools/fuzz.sh
+
+bench-isolation: tools cargo ## Measure what bad endpoints cost the good ones (ARGS=--quick for a smoke run)
+	cargo build --release --workspace --bins
+	cargo run --release --bin tidings-bench -- isolation $(ARGS)
+
+bench-fleet: tools cargo ## Measure rate limits over 1 and 4 senders, and what one sender holds
+	cargo build --release --workspace --bins
+	cargo run --release --bin tidings-bench -- fleet $(ARGS)
 
 tools: ## Get a nats-server into .tools unless there is one
 	@tools/nats-server.sh

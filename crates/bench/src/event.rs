@@ -8,8 +8,8 @@ use tidings_proto::{timestamp_to_wire, v1};
 
 /// The space of everything here.
 pub(crate) const SPACE: &str = "bench";
-const ENVIRONMENT: &str = "master";
-const TOPIC: &str = "Entry.publish";
+pub(crate) const ENVIRONMENT: &str = "master";
+pub(crate) const TOPIC: &str = "Entry.publish";
 
 /// Length of an event's payload, which is also the length of the floor's messages.
 pub(crate) const PAYLOAD_BYTES: usize = 1_024;
@@ -18,13 +18,16 @@ pub(crate) const PAYLOAD_BYTES: usize = 1_024;
 /// partitions have work whatever the fan-out.
 pub(crate) const CONTENT_TYPES: u64 = 64;
 
+/// Webhooks of a fleet call at most this many hosts.
+pub(crate) const HOSTS_MAX: u32 = 500;
+
 const NUMBER_MARK: &[u8] = b"\"bench\":\"";
 const NUMBER_DIGITS: usize = 20;
 /// The number stands near the beginning, behind at most an envelope's head.
 const NUMBER_WITHIN_BYTES: usize = 256;
 
 /// Signing is part of the work.
-const SIGNING_KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const SIGNING_KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// The payload of event `number`: like a CMS's entry, padded to [`PAYLOAD_BYTES`].
 pub(crate) fn payload(number: u64) -> String {

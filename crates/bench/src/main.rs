@@ -9,8 +9,12 @@ mod cell;
 mod clock;
 mod console;
 mod event;
+mod farm;
+mod fleet;
 mod floor;
+mod grounds;
 mod http;
+mod isolation;
 mod load;
 mod machine;
 mod pipeline;
@@ -26,7 +30,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::console::ConsoleArgs;
+use crate::farm::FarmArgs;
+use crate::fleet::FleetArgs;
 use crate::floor::{RouterStageArgs, SenderStageArgs};
+use crate::isolation::IsolationArgs;
 use crate::load::LoadArgs;
 use crate::pipeline::PipelineArgs;
 use crate::sink::SinkArgs;
@@ -51,6 +58,13 @@ enum Measurement {
     Pipeline(PipelineArgs),
     /// The console's delivery log: indexing rate, file size, how long pages take.
     Console(ConsoleArgs),
+    /// What bad endpoints cost the good ones.
+    Isolation(IsolationArgs),
+    /// How exactly a fleet keeps rate limits, and what one sender holds.
+    Fleet(FleetArgs),
+    /// A process of a measurement: the endpoints of a fleet.
+    #[command(hide = true)]
+    Farm(FarmArgs),
     /// A process of a measurement: answers deliveries.
     #[command(hide = true)]
     Sink(SinkArgs),
@@ -85,6 +99,9 @@ fn run(measurement: Measurement) -> anyhow::Result<()> {
     match measurement {
         Measurement::Pipeline(args) => one_thread()?.block_on(until_signal(pipeline::run(args))),
         Measurement::Console(args) => Runtime::new()?.block_on(until_signal(console::run(args))),
+        Measurement::Isolation(args) => one_thread()?.block_on(until_signal(isolation::run(args))),
+        Measurement::Fleet(args) => one_thread()?.block_on(until_signal(fleet::run(args))),
+        Measurement::Farm(args) => one_thread()?.block_on(farm::run(args)),
         Measurement::Sink(args) => one_thread()?.block_on(sink::run(args)),
         Measurement::Load(args) => one_thread()?.block_on(load::run(args)),
         Measurement::FloorRouter(args) => Runtime::new()?.block_on(floor::run_router(args)),

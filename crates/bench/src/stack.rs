@@ -1,7 +1,7 @@
 //! Everything one measurement stands on: a nats-server, the programs between producer and sink,
 //! and the sink, each a process of its own. All end when the stack is dropped, or this process.
 
-mod programs;
+pub(crate) mod programs;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -10,6 +10,7 @@ use tidings_testkit::{Launch, Process};
 use tokio::time::{Instant, sleep};
 
 use super::Role;
+use crate::farm::FarmArgs;
 use crate::floor::READY;
 use crate::http::Http;
 use crate::load::{LoadArgs, Loaded, RESULT};
@@ -27,11 +28,21 @@ const SERVICE_LOG: &str = "warn,tidings_service::admin=info,tidings_ingest=info"
 
 /// One of the product's own programs, with its own defaults.
 pub(super) fn start_service(role: Role, nats_url: &str) -> anyhow::Result<Process> {
+    start_service_with(role, nats_url, &[])
+}
+
+/// The same, with options.
+pub(crate) fn start_service_with(
+    role: Role,
+    nats_url: &str,
+    options: &[String],
+) -> anyhow::Result<Process> {
     let binary = service_binary(&role.to_string())?;
     let launch = Process::launch(binary)
         .args(["--nats-url", nats_url])
         .args(["--listen", "127.0.0.1:0"])
-        .args(["--log", SERVICE_LOG]);
+        .args(["--log", SERVICE_LOG])
+        .args(options);
     Ok(match role {
         // The sink is on loopback, which is forbidden unless allowed.
         Role::Sender => launch.args(["--egress-allow", "127.0.0.0/8"]).start(),
@@ -40,7 +51,7 @@ pub(super) fn start_service(role: Role, nats_url: &str) -> anyhow::Result<Proces
 }
 
 /// Waits until a service is ready. Returns its address, such as `http://127.0.0.1:8080`.
-pub(super) async fn until_ready(service: &Process) -> anyhow::Result<String> {
+pub(crate) async fn until_ready(service: &Process) -> anyhow::Result<String> {
     let line = logged(service, LISTENING, READY_WITHIN).await?;
     let url = address_in(&line).context("no address in the log")?;
     let mut http = Http::new(&url)?;
@@ -68,6 +79,17 @@ pub(super) async fn start_sink(events: u64, fan_out: u64) -> anyhow::Result<(Pro
     let line = logged(&sink, LISTENING, READY_WITHIN).await?;
     let url = address_in(&line).context("the sink writes its address")?;
     Ok((sink, url))
+}
+
+pub(crate) async fn start_farm(farm: &FarmArgs) -> anyhow::Result<(Process, String)> {
+    let process = own("farm")?
+        .args(["--hosts", &farm.hosts.to_string()])
+        .args(["--slow-ms", &farm.slow_ms.to_string()])
+        .args(["--hold", &farm.hold.to_string()])
+        .start();
+    let line = logged(&process, LISTENING, READY_WITHIN).await?;
+    let url = address_in(&line).context("the farm writes its address")?;
+    Ok((process, url))
 }
 
 pub(super) async fn start_floor_router(nats: &str, fan_out: u64) -> anyhow::Result<Process> {
