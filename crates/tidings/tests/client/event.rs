@@ -62,7 +62,10 @@ impl Ingest {
 
     async fn send(&self, via: &str, arguments: &[&str], input: &str) -> Ended {
         let common = ["--json", "event", "send", "--via", via, "--space", "acme"];
-        let http = ["--ingest-url", &self.url, "--token", &self.token];
+        let token = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(token.path(), &self.token).unwrap();
+        let file = token.path().to_str().unwrap();
+        let http = ["--ingest-url", &self.url, "--token-file", file];
         self.broker
             .run_with(&[&common[..], &http, arguments].concat(), input)
             .await
