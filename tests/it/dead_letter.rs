@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use prost::Message as _;
 use tidings_nats::topology::DEAD_LETTERS;
-use tidings_proto::v1;
 use tidings_testkit::{Process, Receiver, target_bin};
 
 use crate::event::event;
@@ -116,34 +114,6 @@ async fn what_is_no_event_is_buried_with_its_bytes_and_blocks_nothing() {
     assert_eq!(codes, expected);
     platform.assert_settled().await;
     assert_eq!(receiver.requests().len(), 1);
-}
-
-#[tokio::test]
-async fn an_event_of_a_newer_schema_is_kept_with_its_bytes_and_blocks_nothing() {
-    let platform = Platform::start().await;
-    let receiver = Receiver::start().await;
-    platform.webhook(receiver.url("/")).create().await;
-    let newer = v1::Event {
-        schema_version: 999,
-        ..event("Entry.publish").id("newer").wire()
-    };
-
-    let subject = event("Entry.publish").subject();
-    let newer = Bytes::from(newer.encode_to_vec());
-    platform
-        .publish_raw(subject, HeaderMap::new(), newer.clone())
-        .await;
-    platform
-        .publish_jetstream(&event("Entry.publish").id("good"))
-        .await;
-
-    let requests = receiver.wait_for(1, SOON).await;
-    assert_eq!(requests[0].body, event("Entry.publish").standard_body());
-    let letters = platform.dead_letters(1).await;
-    assert_eq!(letters[0].reason, "invalid_event");
-    assert!(letters[0].detail.starts_with("newer_schema"));
-    assert_eq!(letters[0].raw, newer);
-    platform.assert_settled().await;
 }
 
 /// Runs the operator's command.

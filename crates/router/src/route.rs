@@ -357,3 +357,23 @@ async fn settle(message: &Message, kind: AckKind) {
 fn waits_for_upgrade(error: &EventError, place: Place, now: Timestamp) -> bool {
     error.code == NEWER_SCHEMA && now.duration_since(place.published_at) < UPGRADE_PATIENCE
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_of_tomorrow_waits_for_a_day_and_an_event_that_is_wrong_does_not() {
+        let place = Place {
+            sequence: 1,
+            published_at: Timestamp::UNIX_EPOCH,
+        };
+        let after = |hours| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours);
+        let newer = EventError::new(NEWER_SCHEMA, "/schemaVersion", "");
+        let wrong = EventError::new("bad_topic", "/topic", "");
+        assert!(waits_for_upgrade(&newer, place, after(0)));
+        assert!(waits_for_upgrade(&newer, place, after(23)));
+        assert!(!waits_for_upgrade(&newer, place, after(24)));
+        assert!(!waits_for_upgrade(&wrong, place, after(0)));
+    }
+}

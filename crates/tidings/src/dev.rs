@@ -121,6 +121,10 @@ pub(crate) struct DevArgs {
 
 /// Runs the command.
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
+    let token = match &args.token_file {
+        Some(path) => Some(token::read(path)?),
+        None => args.token.clone(),
+    };
     let lifecycle = Lifecycle::start(args.drain_timeout)?;
     let data = DataDir::open(&args.data_dir).await?;
     let binary = find_binary(&args).await?;
@@ -133,6 +137,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     };
     let home = Home {
         args: &args,
+        token,
         data: &data,
         binary: &binary,
         nats_url: server.url(),
@@ -165,6 +170,8 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
 /// What is settled before the services start.
 struct Home<'a> {
     args: &'a DevArgs,
+    /// The admin token that was given.
+    token: Option<Secret>,
     data: &'a DataDir,
     binary: &'a Binary,
     nats_url: String,
@@ -241,11 +248,7 @@ async fn prepare(home: &Home<'_>, jetstream: &jetstream::Context) -> anyhow::Res
     if let Some(newest) = keys.newest() {
         secrets::store(jetstream, newest).await?;
     }
-    let given = match &home.args.token_file {
-        Some(path) => Some(token::read(path)?),
-        None => home.args.token.clone(),
-    };
-    token::settle(given, home.data, jetstream).await
+    token::settle(home.token.clone(), home.data, jetstream).await
 }
 
 /// Runs the demo, and goes on printing unless it is to end with it.
