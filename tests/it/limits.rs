@@ -49,7 +49,7 @@ async fn a_full_stream_is_told_to_the_producer_and_recovers() {
         .create()
         .await;
     platform.routers[0].process.kill().await;
-    let payload = format!("\"{}\"", "x".repeat(100 * KIB));
+    let payload = format!("\"{}\"", "x".repeat(24 * KIB));
     let large = |number: u32| {
         event("Entry.publish")
             .id(&format!("e{number}"))
@@ -93,7 +93,7 @@ async fn a_full_backlog_of_deliveries_reaches_the_producer_and_drains() {
             .await;
     }
     platform.senders[0].process.suspend().await;
-    let payload = format!("\"{}\"", "x".repeat(100 * KIB));
+    let payload = format!("\"{}\"", "x".repeat(24 * KIB));
     let large = |number: u32| {
         event("Entry.publish")
             .id(&format!("e{number}"))

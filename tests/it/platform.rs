@@ -125,7 +125,7 @@ impl Builder {
 
     /// Programs log everything they and their libraries have to say.
     pub(crate) fn talkative(mut self) -> Self {
-        self.log = "trace";
+        self.log = "trace,hyper=trace,h2=trace,async_nats=trace";
         self
     }
 

@@ -81,7 +81,11 @@ async fn tidings(platform: &Platform, arguments: &[&str], input: &str) -> Value 
     );
     std::fs::write(&file, input).expect("the file can be written");
     let output = Command::new(target_bin("tidings"))
-        .args(["--log", "trace", "--json"])
+        .args([
+            "--log",
+            "trace,hyper=trace,h2=trace,async_nats=trace",
+            "--json",
+        ])
         .args(
             arguments
                 .iter()

@@ -63,6 +63,11 @@ pub(crate) async fn enter(
 ) -> Response {
     let here = request.uri().path_and_query().map(ToString::to_string);
     let here = here.unwrap_or_default();
+    let back = match request.method() {
+        &Method::GET => here.clone(),
+        // A form cannot be gone back to.
+        _ => String::from("/"),
+    };
     let theme = theme(request.headers());
     let entered = match session(&desk, request.headers(), clock::now()).await {
         Ok(entered) => entered.map(|entered| Entered {
@@ -87,7 +92,7 @@ pub(crate) async fn enter(
     };
     if matches!(oops, Oops::SignIn) {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.append_pair("back", &here);
+        query.append_pair("back", &back);
         return finish(see(&format!("/sign-in?{}", query.finish())));
     }
     let frame = match entered {
