@@ -32,7 +32,7 @@ pub struct ConsoleArgs {
         default_value = "./.tidings/console"
     )]
     pub data_dir: PathBuf,
-    /// Where people reach the console, such as https://webhooks.example.com; at --listen if left
+    /// Where people reach the console, such as <https://webhooks.example.com>; at --listen if left
     /// out.
     #[arg(long, env = "TIDINGS_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<Url>,

@@ -1,6 +1,6 @@
 //! The dashboard: pages made on the server, which work without a script.
 //!
-//! Every request passes [`guard::enter`], which knows the session, refuses forged forms and sets
+//! Every request passes `guard::enter`, which knows the session, refuses forged forms and sets
 //! the security headers. Handlers read like the API's: they check the scope, ask `tidings-manage`
 //! or the delivery log, and fill a template.
 
