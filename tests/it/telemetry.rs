@@ -6,5 +6,6 @@ mod collector;
 mod outage;
 mod prometheus;
 mod shape;
+mod tls;
 
 use collector::Collector;

@@ -10,6 +10,7 @@ use tidings_core::name::Pool;
 use tidings_service::metrics::{meter, seconds_buckets};
 
 use crate::attempt::Attempt;
+use crate::send::Sender;
 use crate::webhooks::Webhooks;
 
 /// The sender's instruments.
@@ -214,6 +215,21 @@ pub(crate) fn tell_paused(webhooks: &Arc<Webhooks>, pool: &Pool) {
             if let Some(webhooks) = webhooks.upgrade() {
                 let paused = webhooks.paused(&pool) as u64;
                 gauge.observe(paused, std::slice::from_ref(&label));
+            }
+        })
+        .build();
+}
+
+/// Tells how many connections to endpoints `sender` has open.
+pub(crate) fn tell_connections(sender: &Arc<Sender>) {
+    let sender = Arc::downgrade(sender);
+    // The callback stays when the instrument is dropped.
+    let _ = meter()
+        .u64_observable_gauge("tidings_endpoint_connections")
+        .with_description("Open connections to endpoints, those in use included")
+        .with_callback(move |gauge| {
+            if let Some(sender) = sender.upgrade() {
+                gauge.observe(sender.client.connections() as u64, &[]);
             }
         })
         .build();

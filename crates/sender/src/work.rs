@@ -153,6 +153,7 @@ fn join_fleet(
 
 /// Works all partitions until the process is asked to stop, then waits for what is in hand.
 async fn take_all(lanes: Lanes, partitions: Partitions, alive: watch::Receiver<Vec<String>>) {
+    metrics::tell_connections(&lanes.sender);
     let in_hand = async {
         partitions.work(alive).await;
         lanes.tasks.close();

@@ -15,7 +15,11 @@ const NOT_OURS: [&str; 2] = ["node_filesystem_avail_bytes", "node_filesystem_siz
 
 #[tokio::test]
 async fn every_metric_is_documented_and_every_documented_metric_is_there() {
-    let platform = Platform::start().await;
+    // With the broker's permissions that we ship: what a router may not look at it cannot tell of.
+    let builder = Platform::builder().least_privilege(["acme"]);
+    let platform = builder.start().await;
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let console = platform.console(&["--data-dir", &folder.path().to_string_lossy()]);
     let receiver = Receiver::answering([500, 204]).await;
     platform.webhook(receiver.url("/")).create().await;
     platform.publish(event("Entry.publish")).await;
@@ -26,7 +30,7 @@ async fn every_metric_is_documented_and_every_documented_metric_is_there() {
 
     eventually(SOON, "the metrics of docs/metrics.md", async || {
         let mut shown = BTreeSet::new();
-        for service in platform.services() {
+        for service in platform.services().chain([&console]) {
             let answer = service.get(&platform.http, "/metrics").await?;
             shown.extend(types_of(&String::from_utf8_lossy(&answer.body)));
         }
@@ -41,6 +45,23 @@ async fn every_metric_is_documented_and_every_documented_metric_is_there() {
         }
     })
     .await;
+}
+
+/// The port says how a collector wants to be spoken to; the protocol that is spoken unless told is
+/// that of port 4318.
+#[test]
+fn whoever_is_sent_to_a_collectors_port_for_grpc_is_told_to_speak_it() {
+    for path in [
+        "docker-compose.yml",
+        "deploy/kubernetes/base/kustomization.yaml",
+    ] {
+        let text = read(&root(path));
+        let is_told = text
+            .lines()
+            .filter_map(|line| line.split_once("OTEL_EXPORTER_OTLP_PROTOCOL"))
+            .any(|(_, protocol)| protocol.ends_with("grpc"));
+        assert!(!text.contains(":4317") || is_told, "{path}");
+    }
 }
 
 #[test]
