@@ -15,6 +15,7 @@ compose: ## Run everything in containers, with telemetry (docs/operations.md)
 
 test: tools cargo lint ## Check everything: format, lints, docs, and all tests
 	@tools/python-test.sh
+	@tools/browser.sh
 	@tools/node-test.sh
 	@tools/deploy-tools.sh
 	@tools/prometheus.sh

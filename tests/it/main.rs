@@ -4,6 +4,7 @@
 //! Read [`platform`] first; every other module is a room of promises, and each test's name is one.
 
 mod access;
+mod browser;
 mod client;
 mod cluster;
 mod compose;
