@@ -211,9 +211,11 @@
   async function submitInPanel(form, submitter) {
     const url = submitter?.formAction && submitter.hasAttribute("formaction") ? submitter.formAction : form.action;
     const method = form.method.toUpperCase();
-    submitter?.setAttribute("disabled", "");
-    const response = await ask(url, { method, body: bodyOf(form, submitter) });
-    submitter?.removeAttribute("disabled");
+    const body = bodyOf(form, submitter);
+    // What is typed now would be lost when the answer comes.
+    form.inert = true;
+    const response = await ask(url, { method, body });
+    form.inert = false;
     if (!response) return;
     isTouched = false;
     if (response.redirected) return location.assign(response.url);

@@ -19,6 +19,7 @@ mod events;
 mod fields;
 mod frame;
 mod guard;
+mod layout;
 mod live;
 mod replays;
 mod sign_in;

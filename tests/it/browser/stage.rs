@@ -26,7 +26,7 @@ pub(super) struct Stage {
     pub(super) browser: Client,
     http: Http,
     console: String,
-    ingest: String,
+    events: String,
     _driver: Process,
     _dev: Process,
     _folders: [TempDir; 2],
@@ -42,10 +42,12 @@ impl Stage {
             .args(["--ingest-listen", "127.0.0.1:0"])
             .args(["--console-listen", "127.0.0.1:0"])
             .args(["--nats-listen", "127.0.0.1:0"])
-            .args(["--token", TOKEN])
+            .env("TIDINGS_TOKEN", TOKEN)
             .env("TIDINGS_NATS_SERVER", nats_server_binary())
             .start();
-        let driver = Process::launch(found("chromedriver")).arg("--port=0").start();
+        let driver = Process::launch(found("chromedriver"))
+            .arg("--port=0")
+            .start();
         let up = driver.wait_for_log(DRIVER_UP, SOON).await;
         let port: String = up
             .split(DRIVER_UP)
@@ -72,7 +74,7 @@ impl Stage {
             browser,
             http: Http::new(),
             console: shown("console"),
-            ingest: shown("ingest"),
+            events: shown("events"),
             _driver: driver,
             _dev: dev,
             _folders: folders,
@@ -88,7 +90,11 @@ impl Stage {
 
     pub(super) async fn sign_in(&self, token: &str) {
         self.goto("/sign-in").await;
-        self.find("#token").await.send_keys(token).await.expect("it takes text");
+        self.find("#token")
+            .await
+            .send_keys(token)
+            .await
+            .expect("it takes text");
         self.click("main form button").await;
     }
 
@@ -115,7 +121,9 @@ impl Stage {
 
     /// Everything that somebody sees.
     pub(super) async fn text(&self) -> String {
-        let text = self.run("return document.body ? document.body.innerText : ''").await;
+        let text = self
+            .run("return document.body ? document.body.innerText : ''")
+            .await;
         text.as_str().unwrap_or_default().to_owned()
     }
 
@@ -136,8 +144,7 @@ impl Stage {
 
     /// Publishes an event.
     pub(super) async fn publish(&self, event: &Value) {
-        let url = format!("{}/v1/events", self.ingest);
-        self.send(&url, event).await.expect(202);
+        self.send(&self.events, event).await.expect(202);
     }
 
     /// Calls the management API.
@@ -150,7 +157,10 @@ impl Stage {
 
     async fn send(&self, url: &str, body: &Value) -> Answer {
         let bearer = format!("Bearer {TOKEN}");
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+        ];
         let sent = self.http.send(post(url, &headers, body.to_string())).await;
         sent.unwrap_or_else(|error| panic!("{error}"))
     }
@@ -158,7 +168,10 @@ impl Stage {
     /// Where screenshots go; git ignores it.
     pub(super) fn screenshots() -> PathBuf {
         let target = target_bin("tidings");
-        let target = target.ancestors().nth(2).expect("binaries lie in target/debug");
+        let target = target
+            .ancestors()
+            .nth(2)
+            .expect("binaries lie in target/debug");
         let folder = target.join("screenshots");
         std::fs::create_dir_all(&folder).expect("target can be written");
         folder

@@ -12,11 +12,12 @@ use super::answer::{Answer, Oops, html, see};
 use super::chart;
 use super::frame::Frame;
 use super::guard::{Asked, Visitor};
+use super::layout::readable;
 use super::words::{Badge, Moment, advice, ago, bytes, meaning, plural, sentence, span};
 use crate::log::{Delivery, Status};
 
 /// Of the event that the body was made of, so much is shown.
-const BODY_CHARS_MAX: usize = 64 << 10;
+pub(super) const BODY_CHARS_MAX: usize = 64 << 10;
 const HIDDEN: &str = "***";
 
 /// A phase of a request.
@@ -197,21 +198,7 @@ async fn body(visitor: &Visitor, space: &Space, delivery: &Delivery) -> Answer<S
     let manage = &visitor.desk.app.manage;
     let stored = manage.event(space, delivery.event_sequence).await?;
     let payload = stored.map(|stored| stored.event.payload);
-    Ok(payload.map_or_else(String::new, |payload| readable(&payload)))
-}
-
-/// Bytes as text: JSON laid out, and no more than can be looked at.
-pub(super) fn readable(bytes: &[u8]) -> String {
-    let text = match serde_json::from_slice::<serde_json::Value>(bytes) {
-        Ok(value @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) => {
-            serde_json::to_string_pretty(&value).unwrap_or_default()
-        }
-        _ => String::from_utf8_lossy(bytes).into_owned(),
-    };
-    match text.char_indices().nth(BODY_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    Ok(payload.map_or_else(String::new, |payload| readable(&payload, BODY_CHARS_MAX)))
 }
 
 /// The newest first.
@@ -264,7 +251,7 @@ fn one(attempt: &v1::Attempt, open: bool, now: Timestamp) -> Attempt {
             version => version.to_owned(),
         },
         response_headers: pairs(&response.headers),
-        response_body: readable(&response.body),
+        response_body: readable(&response.body, BODY_CHARS_MAX),
         truncated: response.body_truncated,
         footnote: footnote(attempt, now),
     }

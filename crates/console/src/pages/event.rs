@@ -11,10 +11,11 @@ use tidings_manage::StoredEvent;
 use tidings_manage::webhook::Kept;
 
 use super::answer::{Answer, Oops, html};
-use super::delivery::readable;
+use super::delivery::BODY_CHARS_MAX;
 use super::desk::shown_name;
 use super::frame::Frame;
 use super::guard::Visitor;
+use super::layout::readable;
 use super::words::{Badge, Moment, meaning};
 use crate::log::{Delivery, DeliveryFilter, EventFilter, Status};
 
@@ -93,7 +94,9 @@ pub(crate) async fn show(visitor: Visitor, Path((space, id)): Path<(String, Stri
         frame,
         base: format!("/s/{space}"),
         facts: facts(&event, stored.as_ref()),
-        payload: stored.map_or_else(String::new, |stored| readable(&stored.event.payload)),
+        payload: stored.map_or_else(String::new, |stored| {
+            readable(&stored.event.payload, BODY_CHARS_MAX)
+        }),
         at: Moment::of_micros(event.at, visitor.now),
         id,
         topic: event.topic,

@@ -84,7 +84,8 @@ impl Follower {
             return Some(Event::default().event("ended").data("signed out"));
         }
         let word = if is_change { "changed" } else { "tick" };
-        Some(Event::default().event(word).data(""))
+        // Browsers drop events without data.
+        Some(Event::default().event(word).data("now"))
     }
 
     /// Waits until something changed in the space, or for a tick.

@@ -15,7 +15,7 @@ use super::super::words::{Moment, sentence};
 use choice::Op;
 pub(super) use filter::FilterRow;
 pub(super) use read::definition;
-pub(super) use write::{pretty, secrets};
+pub(super) use write::secrets;
 
 /// Fields that have a place for what is wrong with them.
 const PLACES: [&str; 20] = [

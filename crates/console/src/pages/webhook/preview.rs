@@ -16,6 +16,8 @@ use tidings_core::secret::Secret;
 use tidings_core::signature::{ENTROPY_BYTES, secret_for};
 use tidings_core::webhook::{Definition, SCHEMA_VERSION, Scheme, SigningSecret, Webhook};
 
+use super::super::layout::readable;
+
 const HIDDEN: &str = "•••";
 const BODY_CHARS_MAX: usize = 4_000;
 
@@ -76,7 +78,7 @@ pub(crate) fn render(
         method: rendered.method.to_string(),
         url: rendered.url.as_str().to_owned(),
         headers: shown_headers(&rendered.headers),
-        body: shown_body(&rendered.body),
+        body: readable(&rendered.body, BODY_CHARS_MAX),
     })
 }
 
@@ -161,15 +163,4 @@ fn shown_headers(headers: &HeaderMap) -> Vec<(String, String)> {
         (name.to_string(), value)
     });
     shown.collect()
-}
-
-fn shown_body(body: &[u8]) -> String {
-    let text = match serde_json::from_slice::<Value>(body) {
-        Ok(value) => super::form::pretty(&value),
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
-    };
-    match text.char_indices().nth(BODY_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
 }

@@ -114,7 +114,7 @@ pub(crate) fn secrets(view: &Value, now: Timestamp) -> Vec<SecretRow> {
     secrets.collect()
 }
 
-pub(crate) fn pretty(value: &Value) -> String {
+fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
