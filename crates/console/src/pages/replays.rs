@@ -212,13 +212,16 @@ pub(crate) async fn new(
     let space = visitor.space(&space, Scope::DeliveriesWrite)?;
     let id = webhook_id(&id)?;
     let from = visitor.now.checked_sub(FIRST_SPAN).unwrap_or(visitor.now);
+    // The field holds whole seconds, and what came in this second is meant too.
+    let to = visitor.now.checked_add(SignedDuration::from_secs(1));
+    let to = to.unwrap_or(visitor.now);
     let begin = |name: &str, fallback: Timestamp| match asked.text(name) {
         "" => civil(fallback),
         text => text.to_owned(),
     };
     let typed = Fields(vec![
         (String::from("from"), begin("from", from)),
-        (String::from("to"), begin("to", visitor.now)),
+        (String::from("to"), begin("to", to)),
         (String::from("status"), asked.text("status").to_owned()),
     ]);
     let page = form(&visitor, &space, &id, &typed, &[]).await?;

@@ -4,6 +4,7 @@
 #![expect(clippy::too_many_lines, reason = "what people do is told in one piece")]
 
 mod api;
+mod dashboard;
 mod http;
 mod isolation;
 mod log;

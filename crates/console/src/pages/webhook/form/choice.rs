@@ -227,6 +227,7 @@ impl Form {
     }
 
     pub(crate) fn delivery_summary(&self) -> String {
-        format!("{} retries, timeout {}", self.max_retries, self.timeout)
+        let s = if self.max_retries == "1" { "y" } else { "ies" };
+        format!("{} retr{s}, timeout {}", self.max_retries, self.timeout)
     }
 }

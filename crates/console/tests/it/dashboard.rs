@@ -1,0 +1,476 @@
+//! The dashboard over real HTTP, without a browser: who gets in, what they see, and what a form
+//! does to what was typed. What it looks like in one is in the tests of the whole product.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::json;
+use tidings_testkit::{Answer as Reply, Receiver, eventually};
+
+use crate::http::{Answer, Http};
+use crate::platform::{Platform, SOON};
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+const SCRIPT: &str = "<script>alert(1)</script>";
+
+/// A browser with a session, as far as cookies and forms go.
+struct Browser {
+    http: Http,
+    cookie: String,
+    mark: String,
+}
+
+impl Browser {
+    async fn sign_in(platform: &Platform, token: &str) -> Self {
+        let http = anybody(platform);
+        let answer = give_token(&http, token).await;
+        assert_eq!(answer.status, 303, "{answer:?}");
+        let set = answer.header("set-cookie");
+        assert!(
+            set.contains("HttpOnly") && set.contains("SameSite=Lax"),
+            "{set}"
+        );
+        let cookie = set.split(';').next().unwrap().to_owned();
+        let mut browser = Self {
+            http,
+            cookie,
+            mark: String::new(),
+        };
+        let page = browser.get("/egress").await;
+        let mark = page.text.split(r#"name="csrf" value=""#).nth(1);
+        browser.mark = mark.unwrap().split('"').next().unwrap().to_owned();
+        browser
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        let headers = [("cookie", self.cookie.as_str())];
+        self.http.send(Method::GET, path, &headers, None).await
+    }
+
+    /// Sends a form of this session.
+    async fn post(&self, path: &str, fields: &str) -> Answer {
+        self.send(path, &format!("csrf={}&{fields}", self.mark), &[])
+            .await
+    }
+
+    async fn send(&self, path: &str, form: &str, more: &[(&str, &str)]) -> Answer {
+        let headers = [("cookie", self.cookie.as_str()), FORM];
+        let headers = [&headers, more].concat();
+        let form = Some(form.to_owned());
+        self.http.send(Method::POST, path, &headers, form).await
+    }
+}
+
+fn anybody(platform: &Platform) -> Http {
+    Http::new(format!("http://{}", platform.address), None)
+}
+
+async fn give_token(http: &Http, token: &str) -> Answer {
+    let form = Some(format!("token={token}"));
+    http.send(Method::POST, "/sign-in", &[FORM], form).await
+}
+
+/// Every page of a space that can be looked at, and the scope that it needs.
+fn pages(webhook: &str) -> Vec<(String, &'static str)> {
+    let own = format!("webhooks/{webhook}");
+    let mut pages: Vec<(String, &str)> = [
+        ("webhooks", "webhooks:read"),
+        ("webhooks/new", "webhooks:write"),
+        ("deliveries", "deliveries:read"),
+        ("events", "deliveries:read"),
+        ("dead-letters", "deliveries:read"),
+        ("replays", "deliveries:read"),
+        ("audit", "admin"),
+        ("settings", "admin"),
+    ]
+    .map(|(page, scope)| (page.to_owned(), scope))
+    .into();
+    pages.push((own.clone(), "webhooks:read"));
+    for (page, scope) in [
+        ("edit", "webhooks:write"),
+        ("disable", "webhooks:write"),
+        ("pause", "webhooks:write"),
+        ("delete", "webhooks:write"),
+        ("rotate", "webhooks:write"),
+        ("replay", "deliveries:write"),
+    ] {
+        pages.push((format!("{own}/{page}"), scope));
+    }
+    pages
+}
+
+/// Every form of a space, and the scope that it needs.
+fn forms(webhook: &str) -> Vec<(String, &'static str)> {
+    let own = format!("webhooks/{webhook}");
+    let mut forms: Vec<(String, &str)> = [
+        ("webhooks", "webhooks:write"),
+        ("webhooks/form", "webhooks:write"),
+        ("webhooks/check", "webhooks:write"),
+        ("webhooks/dry-run", "webhooks:write"),
+        ("deliveries/dlv_1/redeliver", "deliveries:write"),
+        ("dead-letters/redeliver", "deliveries:write"),
+        ("replays/rpl_1/cancel", "deliveries:write"),
+        ("settings", "admin"),
+    ]
+    .map(|(form, scope)| (form.to_owned(), scope))
+    .into();
+    for (form, scope) in [
+        ("edit", "webhooks:write"),
+        ("enable", "webhooks:write"),
+        ("disable", "webhooks:write"),
+        ("pause", "webhooks:write"),
+        ("resume", "webhooks:write"),
+        ("delete", "webhooks:write"),
+        ("rotate", "webhooks:write"),
+        ("test", "webhooks:write"),
+        ("replay", "deliveries:write"),
+        ("secrets/sec_1/remove", "webhooks:write"),
+    ] {
+        forms.push((format!("{own}/{form}"), scope));
+    }
+    forms
+}
+
+#[tokio::test]
+async fn pages_and_forms_are_for_those_who_may_and_other_spaces_do_not_exist() {
+    let platform = Platform::start().await;
+    let receiver = Receiver::start().await;
+    let webhook = platform
+        .webhook("acme", &receiver.url("/"), json!({}))
+        .await;
+    let id = webhook["id"].as_str().unwrap();
+    let read = ["webhooks:read", "deliveries:read"];
+    let reader = platform.token(Some("acme"), &read).await;
+    let write = [
+        "webhooks:read",
+        "webhooks:write",
+        "deliveries:read",
+        "deliveries:write",
+    ];
+    let neighbour = platform.token(Some("other"), &write).await;
+    let reader = Browser::sign_in(&platform, &reader).await;
+    let neighbour = Browser::sign_in(&platform, &neighbour).await;
+    let anybody = anybody(&platform);
+
+    for (page, scope) in pages(id) {
+        let path = format!("/s/acme/{page}");
+        let expected = if scope.ends_with(":read") { 200 } else { 403 };
+        let seen = reader.get(&path).await;
+        assert_eq!(seen.status, expected, "{path}");
+        let foreign = neighbour.get(&path).await;
+        let is_hidden = foreign.status == 404 || (scope == "admin" && foreign.status == 403);
+        assert!(is_hidden, "{path}: {foreign:?}");
+        assert!(!foreign.text.contains(&receiver.url("")), "{path}");
+        let unknown = anybody.get(&path).await;
+        assert_eq!(unknown.status, 303, "{path}");
+        assert!(
+            unknown.header("location").starts_with("/sign-in?back="),
+            "{path}"
+        );
+        for (name, part) in [
+            ("content-security-policy", "script-src 'self';"),
+            ("x-frame-options", "DENY"),
+            ("x-content-type-options", "nosniff"),
+            ("cache-control", "no-store"),
+        ] {
+            assert!(seen.header(name).contains(part), "{path}: {name}");
+        }
+        // Nothing that the policy would stop, and no button that would be refused.
+        for inline in ["<script>", " style=", " onclick="] {
+            assert!(!seen.text.contains(inline), "{path}: {inline}");
+        }
+        let offers = [
+            "New webhook",
+            ">Edit<",
+            ">Delete",
+            "Redeliver",
+            "Send a test",
+        ];
+        let offered = offers.iter().find(|offer| seen.text.contains(**offer));
+        assert_eq!(offered, None, "{path}");
+    }
+    for (form, _) in forms(id) {
+        let path = format!("/s/acme/{form}");
+        assert_eq!(
+            reader.post(&path, "enabled=false").await.status,
+            403,
+            "{path}"
+        );
+        let foreign = neighbour.post(&path, "enabled=false").await.status;
+        assert!(foreign == 404 || foreign == 403, "{path}: {foreign}");
+    }
+    for page in ["/admin/spaces", "/admin/tokens", "/admin/status"] {
+        assert_eq!(reader.get(page).await.status, 403, "{page}");
+    }
+    let after = platform
+        .http
+        .get(&format!("/spaces/acme/webhooks/{id}"))
+        .await
+        .expect(200);
+    assert_eq!(after["version"], webhook["version"], "nothing was changed");
+}
+
+#[tokio::test]
+async fn a_form_that_is_not_of_this_session_changes_nothing() {
+    let platform = Platform::start().await;
+    let receiver = Receiver::start().await;
+    let webhook = platform
+        .webhook("acme", &receiver.url("/"), json!({}))
+        .await;
+    let id = webhook["id"].as_str().unwrap();
+    let token = platform.token(None, &["admin"]).await;
+    let browser = Browser::sign_in(&platform, &token).await;
+    let other = Browser::sign_in(&platform, &token).await;
+    let own = format!("csrf={}", browser.mark);
+    let cross = [("sec-fetch-site", "cross-site")];
+    let origin = [
+        ("origin", "https://evil.example"),
+        ("host", "console.example"),
+    ];
+    for (form, _) in forms(id) {
+        let path = format!("/s/acme/{form}");
+        let foreign = format!("csrf={}", other.mark);
+        for (form, headers) in [
+            ("", &[][..]),
+            ("csrf=", &[]),
+            (foreign.as_str(), &[]),
+            (own.as_str(), &cross),
+            (own.as_str(), &origin),
+        ] {
+            let answer = browser.send(&path, form, headers).await;
+            assert_eq!(answer.status, 403, "{path} with {form:?} and {headers:?}");
+        }
+    }
+    for path in ["/sign-out", "/theme", "/admin/tokens", "/admin/spaces"] {
+        assert_eq!(
+            browser.send(path, "csrf=x", &[]).await.status,
+            403,
+            "{path}"
+        );
+    }
+    let form = Some(format!("token={token}"));
+    let headers = [FORM, cross[0]];
+    let forged = anybody(&platform)
+        .send(Method::POST, "/sign-in", &headers, form)
+        .await;
+    assert_eq!(forged.status, 403, "nobody is signed in by another site");
+    let after = platform
+        .http
+        .get(&format!("/spaces/acme/webhooks/{id}"))
+        .await
+        .expect(200);
+    assert_eq!(after["version"], 1);
+    assert_eq!(
+        browser.get("/egress").await.status,
+        200,
+        "and is still signed in"
+    );
+}
+
+#[tokio::test]
+async fn guessing_tokens_is_slowed_down_also_for_a_good_one() {
+    let platform = Platform::start().await;
+    let token = platform.token(None, &["admin"]).await;
+    let http = anybody(&platform);
+    for guess in 1..=5 {
+        let answer = give_token(&http, &format!("tdg_guess-number-{guess}")).await;
+        assert_eq!(answer.status, 401, "{guess}");
+        assert!(
+            !answer.text.contains("tdg_guess"),
+            "{guess} is not written back"
+        );
+    }
+    let answer = give_token(&http, &token).await;
+    assert_eq!(answer.status, 429);
+    assert!(answer.text.contains("Try again in"), "{answer:?}");
+    assert_eq!(answer.header("set-cookie"), "");
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_token_and_by_signing_out_open_pages_included() {
+    let platform = Platform::start().await;
+    let token = platform.token(Some("acme"), &["webhooks:read"]).await;
+    let browser = Browser::sign_in(&platform, &token).await;
+    let other = Browser::sign_in(&platform, &token).await;
+    let list = "/s/acme/webhooks";
+    assert_eq!(other.get(list).await.status, 200);
+
+    let (live, left) = tokio::join!(browser.get("/s/acme/live"), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        browser.post("/sign-out", "").await
+    });
+    assert_eq!(left.status, 303);
+    assert!(left.header("set-cookie").contains("Max-Age=0"), "{left:?}");
+    assert!(live.text.contains("event: ended"), "{live:?}");
+    assert_eq!(
+        browser.get(list).await.status,
+        303,
+        "a copy of the cookie is worth nothing"
+    );
+    assert_eq!(other.get(list).await.status, 200, "another session goes on");
+
+    let tokens = platform.http.get("/tokens").await.expect(200);
+    let mut tokens = tokens["items"].as_array().unwrap().iter();
+    let own = tokens.find(|token| token["space"] == "acme").unwrap();
+    let path = format!("/tokens/{}", own["id"].as_str().unwrap());
+    platform.http.delete(&path).await.expect(204);
+    eventually(SOON, "the session is over", async || {
+        other.get(list).await.status == 303
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_form_tells_what_is_wrong_keeps_what_was_typed_and_stores_nothing_half() {
+    let platform = Platform::start().await;
+    let token = platform.token(None, &["admin"]).await;
+    let browser = Browser::sign_in(&platform, &token).await;
+    let typed = "name=%3Cb%3ESite&url=http%3A%2F%2F10.0.0.1%2F&topic=Entry.publish&free_topics=nonsense\
+                 &filter.0.doc=sys.id&filter.0.op=regexp&filter.0.value=%28&max_retries=many\
+                 &header.0.key=Host&header.0.value=x&header.1.key=X-Key&header.1.value=s3cret-header\
+                 &header.1.secret=true&username=u&password=s3cret-password&timeout=2h";
+    let answer = browser.post("/s/acme/webhooks", typed).await;
+    assert_eq!(answer.status, 422);
+    for kept in [
+        "value=\"&#60;b&#62;Site\"",
+        "value=\"http://10.0.0.1/\"",
+        "nonsense",
+        "value=\"many\"",
+        "value=\"2h\"",
+        "value=\"X-Key\"",
+    ] {
+        assert!(answer.text.contains(kept), "{kept}: {}", answer.text);
+    }
+    assert!(
+        answer.text.contains("Write a whole number, such as 10."),
+        "{}",
+        answer.text
+    );
+    assert!(!answer.text.contains("s3cret"), "secrets are typed again");
+    // With the number right, the rest is told, each beside its field.
+    let typed = typed
+        .replace("max_retries=many", "max_retries=3")
+        .replace("nonsense", "");
+    let answer = browser.post("/s/acme/webhooks", &typed).await;
+    assert_eq!(answer.status, 422);
+    let error = |place: &str| {
+        let begin = format!("data-pointer=\"{place}\">");
+        let rest = answer
+            .text
+            .split(&begin)
+            .nth(1)
+            .unwrap_or_else(|| panic!("no {place}"));
+        rest.split('<').next().unwrap().to_owned()
+    };
+    for place in ["/url", "/filters/0", "/headers/0", "/delivery/timeout"] {
+        assert_ne!(error(place), "", "{place}");
+    }
+    assert_eq!(error("/headers/1"), "");
+    let stored = platform.http.get("/spaces/acme/webhooks").await.expect(200);
+    assert_eq!(stored["items"], json!([]));
+
+    // Rows come and go without a script, and nothing else is lost.
+    let answer = browser
+        .post("/s/acme/webhooks/form", &format!("{typed}&add=header"))
+        .await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.text.contains("name=\"header.2.key\"") && answer.text.contains("10.0.0.1"));
+    let answer = browser
+        .post("/s/acme/webhooks/form", &format!("{typed}&remove=header.0"))
+        .await;
+    assert!(!answer.text.contains("name=\"header.1.key\""));
+    assert!(answer.text.contains("value=\"X-Key\""));
+    let answer = browser.post("/s/acme/webhooks/dry-run", &typed).await;
+    assert!(
+        answer.text.contains("It cannot be tried yet"),
+        "{}",
+        answer.text
+    );
+}
+
+#[tokio::test]
+async fn a_change_that_somebody_else_has_overtaken_is_kept_in_the_form() {
+    let platform = Platform::start().await;
+    let receiver = Receiver::start().await;
+    let secret = json!({"headers": [{"key": "X-Key", "value": "s3cret", "secret": true}]});
+    let webhook = platform.webhook("acme", &receiver.url("/"), secret).await;
+    let id = webhook["id"].as_str().unwrap();
+    let token = platform.token(None, &["admin"]).await;
+    let browser = Browser::sign_in(&platform, &token).await;
+    let path = format!("/s/acme/webhooks/{id}/edit");
+    let url = receiver.url("/").replace(':', "%3A");
+    let form = |version: u32, name: &str| {
+        format!(
+            "version={version}&name={name}&url={url}&topic=Entry.publish&enabled=true\
+                 &header.0.key=X-Key&header.0.secret=true"
+        )
+    };
+    let saved = browser.post(&path, &form(1, "first")).await;
+    assert_eq!(saved.status, 303, "{saved:?}");
+    let late = browser.post(&path, &form(1, "second")).await;
+    assert_eq!(late.status, 409);
+    assert!(late.text.contains("value=\"second\""), "{}", late.text);
+    let kept = platform
+        .http
+        .get(&format!("/spaces/acme/webhooks/{id}"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&kept["name"], &kept["version"]),
+        (&json!("first"), &json!(2))
+    );
+    // The secret that was not typed again is still sent.
+    platform.publish("acme", "evt-1", "Entry.publish").await;
+    let requests = receiver.wait_for(1, SOON).await;
+    assert_eq!(requests[0].header("x-key"), Some("s3cret"));
+}
+
+#[tokio::test]
+async fn script_shows_as_text_wherever_it_comes_from() {
+    let platform = Platform::start().await;
+    let reply = Reply::status(400).header("x-note", SCRIPT).body(SCRIPT);
+    let receiver = Receiver::answering(reply).await;
+    let fields = json!({
+        "name": SCRIPT, "description": SCRIPT, "contentTypes": [],
+        "headers": [{"key": "X-Note", "value": SCRIPT}],
+        "filters": [{"not": {"equals": [{"doc": "title"}, SCRIPT.repeat(2)]}}],
+        "delivery": {"maxRetries": 0},
+    });
+    let webhook = platform.webhook("acme", &receiver.url("/"), fields).await;
+    let id = webhook["id"].as_str().unwrap();
+    platform.publish("acme", "evt-1", "Entry.publish").await;
+    let delivery = &platform
+        .items("/spaces/acme/deliveries?status=dead", 1)
+        .await[0];
+    let delivery = delivery["id"].as_str().unwrap();
+    let token = platform.token(None, &["admin"]).await;
+    let browser = Browser::sign_in(&platform, &token).await;
+    let mut paths: Vec<String> = pages(id)
+        .iter()
+        .map(|(page, _)| format!("/s/acme/{page}"))
+        .collect();
+    paths.extend([
+        format!("/s/acme/webhooks/{id}?tab=deliveries"),
+        format!("/s/acme/webhooks/{id}?tab=settings"),
+        format!("/s/acme/webhooks?q={SCRIPT}")
+            .replace('<', "%3C")
+            .replace('>', "%3E"),
+        format!("/s/acme/deliveries/{delivery}"),
+        String::from("/s/acme/events/evt-1"),
+        String::from("/s/acme/events?q=%22%3E%3Cscript%3E"),
+        String::from("/admin/tokens"),
+    ]);
+    for path in &paths {
+        let page = browser.get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(!page.text.contains("<script>"), "{path}");
+    }
+    let shown = browser
+        .get(&format!("/s/acme/deliveries/{delivery}"))
+        .await
+        .text;
+    assert!(
+        shown.matches("&#60;script&#62;alert(1)").count() >= 4,
+        "{shown}"
+    );
+}
