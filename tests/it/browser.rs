@@ -127,15 +127,35 @@ async fn edits_and_toggles(stage: &Stage) {
     stage.find("button[role=switch][aria-checked=true]").await;
 }
 
+/// A pause asks first, says that deliveries wait, and ends with one button.
+async fn pauses_and_resumes(stage: &Stage) {
+    stage.click(".name-cell a.name").await;
+    stage.click(".tabs a[href$='tab=settings']").await;
+    stage.click("a[href$='/pause']").await;
+    stage.sees("none is lost").await;
+    stage.click("dialog form .primary").await;
+    stage.sees("Paused. Somebody paused it.").await;
+    stage.click("form[action$='/resume'] button").await;
+    stage.find(".head .badge.ok").await;
+}
+
+/// A test event goes the whole way, and its result appears.
+async fn sends_a_test(stage: &Stage) {
+    stage.click("form[action$='/test'] button").await;
+    stage.sees("This is a test event.").await;
+    stage.find(".attempt .text-ok").await;
+    stage.goto(&format!("{SPACE}/webhooks")).await;
+}
+
 /// A replay: counted first, then watched to its end.
 async fn replays(stage: &Stage, receiver: &Receiver) {
     stage.click(".name-cell a.name").await;
     stage.click("a[href$='/replay']").await;
     stage.click("button[value=count]").await;
-    stage.sees("1 delivery would be sent again").await;
+    stage.sees("2 deliveries would be sent again").await;
     stage.click("button[value=start]").await;
-    stage.sees("1 of 1 sent again").await;
-    receiver.wait_for(3, SOON).await;
+    stage.sees("2 of 2 sent again").await;
+    receiver.wait_for(5, SOON).await;
 }
 
 /// Signing out ends it.
@@ -158,6 +178,8 @@ async fn an_editor_creates_a_webhook_and_an_operator_puts_a_failure_right() {
     sees_it_fail_live(&stage).await;
     redelivers(&stage, &receiver).await;
     edits_and_toggles(&stage).await;
+    pauses_and_resumes(&stage).await;
+    sends_a_test(&stage).await;
     replays(&stage, &receiver).await;
     // The keyboard alone is enough.
     stage.goto(&format!("{SPACE}/webhooks/new")).await;

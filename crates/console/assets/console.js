@@ -78,6 +78,8 @@
     const page = parse(await response.text());
     for (const part of all("[data-part]")) {
       const fresh = page.getElementById(part.id);
+      // What it waited for is there, on a page of another shape.
+      if (!fresh && part.dataset.part === "reload") return location.reload();
       if (fresh && !isBusy(part)) replace(part, fresh);
     }
   }
@@ -335,7 +337,9 @@
     const copy = event.target.closest("[data-copy]");
     if (copy) {
       const source = document.getElementById(copy.dataset.copy);
-      const text = source.value ?? source.textContent;
+      const each = copy.dataset.copyEach;
+      const parts = each ? all(each, source).map((part) => part.textContent) : null;
+      const text = parts ? parts.join("\n") : source.value ?? source.textContent;
       const label = copy.textContent;
       navigator.clipboard.writeText(text).then(
         () => {

@@ -8,7 +8,7 @@ pub(crate) type Bucket = (u64, u64);
 /// Widths and heights in the drawing's own units.
 const CHART_WIDTH: u32 = 560;
 const CHART_HEIGHT: u32 = 150;
-const LEFT: u32 = 44;
+const LEFT: u32 = 54;
 const TOP: u32 = 8;
 const BOTTOM: u32 = 20;
 

@@ -250,7 +250,7 @@ fn described(kept: &Kept, frame: Frame, space: &Space, now: Timestamp) -> Page {
             [] => String::from("all"),
             some => some.join(", "),
         },
-        filters: definition.filters.iter().map(ToString::to_string).collect(),
+        filters: definition.filters.iter().map(form::told).collect(),
         request: request_facts(&view),
         delivery: delivery_facts(&view),
         secrets: form::secrets(&view, now),
@@ -279,7 +279,7 @@ fn request_facts(view: &Value) -> Vec<(&'static str, String)> {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let mut facts = vec![("Format", text(&view["format"]))];
+    let mut facts = vec![("Format", form::format_text(&text(&view["format"])))];
     for header in view["headers"].as_array().into_iter().flatten() {
         let value = match header["secret"] == true {
             true => String::from("•••"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::json;
+use tidings_nats::egress::Registry;
 use tidings_testkit::{Answer as Reply, Receiver, eventually};
 
 use crate::http::{Answer, Http};
@@ -472,5 +473,30 @@ async fn script_shows_as_text_wherever_it_comes_from() {
     assert!(
         shown.matches("&#60;script&#62;alert(1)").count() >= 4,
         "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn outgoing_addresses_are_shown_with_the_time_from_which_they_hold() {
+    let platform = Platform::start().await;
+    let registry = Registry::open(&platform.context).await.unwrap();
+    let pool = "default".parse().unwrap();
+    for (network, year) in [("198.51.100.7/32", 2020), ("203.0.113.0/28", 2999)] {
+        let source = json!({
+            "network": network, "origin": "operator", "validFrom": format!("{year}-01-01T00:00:00Z"),
+        });
+        let source = serde_json::from_value(source).unwrap();
+        registry.announce(&pool, &source).await.unwrap();
+    }
+    let token = platform.token(Some("acme"), &["webhooks:read"]).await;
+    let page = Browser::sign_in(&platform, &token)
+        .await
+        .get("/egress")
+        .await
+        .text;
+    assert!(page.contains("<code>198.51.100.7</code></li>"), "{page}");
+    assert!(
+        page.contains("203.0.113.0/28</code> <span class=\"badge info\">from 2999-01-01"),
+        "{page}"
     );
 }

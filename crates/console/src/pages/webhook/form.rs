@@ -13,7 +13,8 @@ use tidings_core::webhook::FieldError;
 
 use super::super::words::{Moment, sentence};
 use choice::Op;
-pub(super) use filter::FilterRow;
+pub(super) use choice::format_text;
+pub(super) use filter::{FilterRow, told};
 pub(super) use read::definition;
 pub(super) use write::secrets;
 

@@ -116,6 +116,16 @@ pub(crate) struct Op {
     pub(crate) chosen: bool,
 }
 
+/// What a format is called.
+pub(crate) fn format_text(format: &str) -> String {
+    let found = FORMATS.iter().find(|(value, _, _)| *value == format);
+    match (found, format) {
+        (Some((_, text, _)), _) => (*text).to_owned(),
+        (None, "") => String::from("Standard Webhooks"),
+        (None, other) => other.to_owned(),
+    }
+}
+
 /// Whether a topic has a box to tick.
 pub(super) fn has_box(topic: &str) -> bool {
     let in_grid = || {
@@ -209,10 +219,9 @@ impl Form {
     }
 
     pub(crate) fn request_summary(&self) -> String {
-        let format = FORMATS.iter().find(|(value, _, _)| *value == self.format);
-        let format = format.map_or("Standard Webhooks", |(_, text, _)| text);
+        let format = format_text(&self.format);
         match self.headers.len() {
-            0 => format.to_owned(),
+            0 => format,
             1 => format!("{format}, 1 header"),
             count => format!("{format}, {count} headers"),
         }

@@ -84,6 +84,13 @@ impl FilterRow {
         }
     }
 
+    /// As somebody would say it.
+    fn words(&self) -> String {
+        let op = OPS.iter().find(|(value, _)| *value == self.op);
+        let op = op.map_or("", |(_, text)| text);
+        format!("{} {op} {}", self.doc, self.value)
+    }
+
     /// The row that stands for a filter, if one does.
     pub(super) fn of(filter: &Value) -> Option<Self> {
         if let Some(inner) = filter.get("not") {
@@ -123,6 +130,11 @@ impl FilterRow {
     }
 }
 
+/// A filter as people read it: in words, or as JSON if it is more than a row.
+pub(crate) fn told(filter: &Value) -> String {
+    FilterRow::of(filter).map_or_else(|| filter.to_string(), |row| row.words())
+}
+
 /// What somebody typed: a number, a truth value, a JSON text, or else the words themselves.
 fn scalar(typed: &str) -> Value {
     match serde_json::from_str(typed) {
@@ -156,6 +168,14 @@ mod tests {
             let row = FilterRow::of(&filter).unwrap();
             assert_eq!(row.filter(), filter, "{row:?}");
         }
+    }
+
+    #[test]
+    fn a_filter_is_told_in_words_if_there_are_some() {
+        let filter = json!({"not": {"in": [{"doc": "sys.type"}, ["Asset", "Entry"]]}});
+        assert_eq!(told(&filter), "sys.type is none of Asset, Entry");
+        let filter = json!({"any": []});
+        assert_eq!(told(&filter), filter.to_string());
     }
 
     #[test]
