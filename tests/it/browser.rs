@@ -3,6 +3,8 @@
 
 mod stage;
 
+use std::path::Path;
+
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 use tidings_testkit::{Answer, Receiver};
@@ -247,6 +249,18 @@ async fn serious_findings(stage: &Stage, axe: &str) -> Vec<String> {
     found.map(ToString::to_string).collect()
 }
 
+/// Takes a picture of the whole page.
+async fn photograph(stage: &Stage, file: &Path, width: u32) {
+    let height = stage
+        .run("return document.documentElement.scrollHeight + 180")
+        .await;
+    let height = height.as_u64().unwrap_or(900).clamp(900, 3_000);
+    let height = u32::try_from(height).unwrap();
+    stage.browser.set_window_size(width, height).await.unwrap();
+    let picture = stage.browser.screenshot().await.unwrap();
+    std::fs::write(file, picture).unwrap();
+}
+
 #[tokio::test]
 async fn everybody_can_use_every_page_in_light_and_dark_wide_and_narrow() {
     let stage = Stage::start().await;
@@ -279,23 +293,16 @@ async fn everybody_can_use_every_page_in_light_and_dark_wide_and_narrow() {
             stage.goto(&path).await;
             let set = format!("document.documentElement.dataset.theme = '{theme}'");
             stage.run(&set).await;
-            for width in [1280, 390] {
+            for width in [1280, 390, 360] {
                 stage.browser.set_window_size(width, 900).await.unwrap();
-                let height = "return document.documentElement.scrollHeight";
-                let height = stage
-                    .run(height)
-                    .await
-                    .as_u64()
-                    .unwrap_or(900)
-                    .clamp(900, 3_000);
-                let height = u32::try_from(height).unwrap();
-                stage.browser.set_window_size(width, height).await.unwrap();
-                let picture = stage.browser.screenshot().await.unwrap();
-                std::fs::write(
-                    pictures.join(format!("{name}-{theme}-{width}.png")),
-                    picture,
-                )
-                .unwrap();
+                if width != 360 {
+                    photograph(
+                        &stage,
+                        &pictures.join(format!("{name}-{theme}-{width}.png")),
+                        width,
+                    )
+                    .await;
+                }
                 let overflow = "return document.documentElement.scrollWidth - innerWidth";
                 if stage.run(overflow).await.as_i64() > Some(0) {
                     findings.push(format!("{name} at {width}: wider than the window"));

@@ -84,34 +84,48 @@
     }
   }
 
+  // Follows while somebody looks: browsers open few connections to one host, and hidden pages
+  // would take them all.
   function follow() {
     const url = document.body.dataset.live;
     if (!url || !window.EventSource || !document.querySelector("[data-part]")) return;
     const lamp = document.getElementById("live");
-    const source = new EventSource(url);
+    let source = null;
     let wait = null;
+    const show = (isLive) => {
+      lamp?.classList.toggle("on", isLive);
+      if (lamp) lamp.textContent = isLive ? "Live" : "Not live";
+    };
     const soon = () => {
       wait ??= setTimeout(() => {
         wait = null;
         refresh();
       }, LIVE_PAUSE_MS);
     };
-    source.addEventListener("open", () => {
-      lamp?.classList.add("on");
-      if (lamp) lamp.textContent = "Live";
+    const close = () => {
+      source?.close();
+      source = null;
+    };
+    const open = () => {
+      if (source || document.hidden) return;
+      source = new EventSource(url);
+      source.addEventListener("open", () => show(true));
+      source.addEventListener("error", () => show(false));
+      source.addEventListener("changed", soon);
+      source.addEventListener("tick", soon);
+      source.addEventListener("ended", () => {
+        close();
+        location.reload();
+      });
+    };
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) return close();
+      open();
+      soon();
     });
-    source.addEventListener("error", () => {
-      lamp?.classList.remove("on");
-      if (lamp) lamp.textContent = "Not live";
-    });
-    source.addEventListener("changed", soon);
-    source.addEventListener("tick", soon);
-    source.addEventListener("ended", () => {
-      source.close();
-      location.reload();
-    });
-    document.addEventListener("visibilitychange", () => document.hidden || soon());
-    window.addEventListener("pagehide", () => source.close());
+    window.addEventListener("pagehide", close);
+    window.addEventListener("pageshow", open);
+    open();
   }
 
   // Times ---------------------------------------------------------------------------------------

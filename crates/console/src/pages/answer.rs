@@ -12,6 +12,8 @@ use crate::log::LogError;
 /// What handlers return.
 pub(crate) type Answer<T = Response> = Result<T, Oops>;
 
+const TOO_MUCH: &str = "Too many pages were asked for with this token. Try again in a moment.";
+
 /// Why there is no page. [`super::guard::enter`] makes a page of it.
 #[derive(Debug, Clone)]
 pub(crate) enum Oops {
@@ -25,6 +27,8 @@ pub(crate) enum Oops {
     Invalid(String),
     /// It cannot be done as things stand.
     Conflict(String),
+    /// Too much is asked with this token.
+    TooMuch,
     /// The broker or the log does not answer.
     Unavailable(String),
 }
@@ -41,6 +45,7 @@ impl Oops {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::TooMuch => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -49,11 +54,12 @@ impl Oops {
     pub(crate) fn page(&self, frame: Frame) -> Response {
         let (heading, text) = match self {
             Self::SignIn => return Redirect::to("/sign-in").into_response(),
-            Self::Forbidden(text) => ("That is not allowed", text),
-            Self::NotFound(text) => ("Nothing here", text),
-            Self::Invalid(text) => ("That cannot be used", text),
-            Self::Conflict(text) => ("That cannot be done now", text),
-            Self::Unavailable(text) => ("Not available now", text),
+            Self::Forbidden(text) => ("That is not allowed", text.as_str()),
+            Self::NotFound(text) => ("Nothing here", text.as_str()),
+            Self::Invalid(text) => ("That cannot be used", text.as_str()),
+            Self::Conflict(text) => ("That cannot be done now", text.as_str()),
+            Self::TooMuch => ("Too much at once", TOO_MUCH),
+            Self::Unavailable(text) => ("Not available now", text.as_str()),
         };
         let page = Message {
             heading,

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use tidings_core::name::Space;
 use tidings_manage::Result;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::live;
+use super::live::Streams;
 use crate::App;
 use crate::session::Sessions;
 use crate::session::lockout::Lockout;
@@ -28,8 +27,8 @@ pub(crate) struct Desk {
     pub(crate) app: Arc<App>,
     pub(crate) sessions: Sessions,
     pub(crate) lockout: Mutex<Lockout>,
-    /// As many permits as streams of changes may be open.
-    pub(crate) streams: Arc<Semaphore>,
+    /// Streams of changes that are open.
+    pub(crate) streams: Arc<Streams>,
     spaces: Mutex<Option<(Instant, Vec<String>)>>,
     names: Mutex<HashMap<Space, (Instant, Names)>>,
 }
@@ -40,7 +39,7 @@ impl Desk {
             sessions: Sessions::new(app.manage.clone()),
             app,
             lockout: Mutex::default(),
-            streams: Arc::new(Semaphore::new(live::STREAMS_MAX)),
+            streams: Arc::default(),
             spaces: Mutex::default(),
             names: Mutex::default(),
         }

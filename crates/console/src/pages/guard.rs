@@ -77,6 +77,9 @@ pub(crate) async fn enter(
         Err(oops) => return finish(oops.page(blank(theme))),
     };
     if let Some(entered) = &entered {
+        if desk.app.limits.take(Some(&entered.caller)).is_err() {
+            return finish(Oops::TooMuch.page(blank(theme)));
+        }
         request.extensions_mut().insert(entered.clone());
     }
     let request = match request.method() {
