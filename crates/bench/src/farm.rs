@@ -100,8 +100,10 @@ pub(crate) struct Arrival {
 /// How many requests slow endpoints hold.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Held {
-    pub(crate) now: u64,
+    /// At once, at the most.
     pub(crate) peak: u64,
+    /// In all, those that were answered included.
+    pub(crate) all: u64,
 }
 
 /// The address of host `number`.
@@ -118,6 +120,7 @@ struct Farm {
     arrivals: Mutex<Vec<Arrival>>,
     held: AtomicU64,
     held_peak: AtomicU64,
+    held_all: AtomicU64,
     slow: Duration,
     hold: u64,
     is_full: watch::Sender<bool>,
@@ -132,6 +135,7 @@ pub(crate) async fn run(args: FarmArgs) -> anyhow::Result<()> {
         arrivals: Mutex::default(),
         held: AtomicU64::new(0),
         held_peak: AtomicU64::new(0),
+        held_all: AtomicU64::new(0),
         slow: Duration::from_millis(args.slow_ms),
         hold: args.hold,
         is_full: watch::Sender::new(args.hold == 0),
@@ -218,6 +222,7 @@ impl Farm {
     async fn hold(&self) {
         let held = self.held.fetch_add(1, Ordering::Relaxed) + 1;
         self.held_peak.fetch_max(held, Ordering::Relaxed);
+        self.held_all.fetch_add(1, Ordering::Relaxed);
         if held >= self.hold {
             self.is_full.send_replace(true);
         }
@@ -235,8 +240,8 @@ impl Farm {
                 serde_json::to_vec(&*arrivals.unwrap_or_else(PoisonError::into_inner))
             }
             HELD_PATH => serde_json::to_vec(&Held {
-                now: self.held.load(Ordering::Relaxed),
                 peak: self.held_peak.load(Ordering::Relaxed),
+                all: self.held_all.load(Ordering::Relaxed),
             }),
             _ => Ok(Vec::new()),
         };

@@ -11,6 +11,9 @@ pub(crate) struct FleetArgs {
     /// Seconds instead of minutes: shows that everything runs.
     #[arg(long)]
     quick: bool,
+    /// Only what one sender holds.
+    #[arg(long)]
+    capacity_only: bool,
     /// How long a throttle is watched.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
@@ -40,7 +43,9 @@ impl FleetArgs {
 pub(crate) async fn run(args: FleetArgs) -> anyhow::Result<()> {
     let args = args.adjusted();
     println!("{}\n", machine::describe()?);
-    println!("{}", throttle::measure(args.seconds).await?);
+    if !args.capacity_only {
+        println!("{}", throttle::measure(args.seconds).await?);
+    }
     println!(
         "{}",
         capacity::measure(args.in_flight, args.webhooks).await?

@@ -62,7 +62,7 @@ impl Webhooks {
         known
             .values()
             .flatten()
-            .filter(|known| known.entry.is_some())
+            .filter(|known| known.stored.is_some())
             .count()
     }
 
@@ -145,17 +145,16 @@ impl Sink for Definitions<'_> {
         if let Some(fault) = definition.fault() {
             warn!(key, "a webhook cannot be called: {fault}");
         }
-        self.0
-            .change(key, |known| known.definition = Some(definition));
+        self.0.change(key, |known| known.define(value, definition));
     }
 
     fn remove(&self, key: &str) {
         self.0.locked.set(key, None);
-        self.0.change(key, |known| known.definition = None);
+        self.0.change(key, Known::undefine);
     }
 
     fn retain(&self, keys: &HashSet<String>) {
-        let gone = self.0.keys(|known| known.definition.is_some());
+        let gone = self.0.keys(|known| known.stored.is_some());
         for key in gone.iter().filter(|key| !keys.contains(*key)) {
             self.remove(key);
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 use tidings_nats::topology::DELIVERIES;
 use tokio::time::{Instant, sleep};
 
-use crate::farm::{Behaviour, FarmArgs};
+use crate::farm::{Behaviour, FarmArgs, Held};
 use crate::grounds::{Grounds, Wanted};
 use crate::stack::Role;
 
@@ -50,21 +50,62 @@ pub(super) async fn measure(in_flight: u32, webhooks: u32) -> anyhow::Result<Str
     let events = u64::from(in_flight.div_ceil(CALLED));
     let begun = Instant::now();
     grounds.publish(KIND, events + events / 10).await?;
-    let held_after = held(&mut grounds, in_flight.into(), begun).await?;
+    let at_once = |held: Held| held.peak;
+    let held_after = held(&mut grounds, at_once, in_flight.into(), begun).await?;
     let loaded = peak_mib(&grounds, Role::Sender);
+    let in_all = |held: Held| held.all;
+    let before = (events + events / 10) * u64::from(CALLED);
+    held(&mut grounds, in_all, before, begun).await?;
     grounds.drained(DELIVERIES, 0, SETTLED_WITHIN).await?;
 
     // The same again, each answered after a second without regard to the others.
     let begun = Instant::now();
     let again = events * 3;
     grounds.publish(KIND, again).await?;
+    let all = before + again * u64::from(CALLED);
+    held(&mut grounds, in_all, all, begun).await?;
     grounds.drained(DELIVERIES, 0, SETTLED_WITHIN).await?;
     let per_second = (again * u64::from(CALLED)) as f64 / begun.elapsed().as_secs_f64();
     let at_the_end = peak_mib(&grounds, Role::Sender);
     let peak = grounds.held().await?.peak;
 
+    Ok(tell(&Capacity {
+        webhooks,
+        stored,
+        ready,
+        held_after,
+        peak,
+        per_second,
+        memory_mib: [at_rest, loaded, at_the_end],
+        router_mib: peak_mib(&grounds, Role::Router),
+    }))
+}
+
+/// What was measured.
+struct Capacity {
+    webhooks: u32,
+    stored: Duration,
+    ready: Duration,
+    held_after: Duration,
+    peak: u64,
+    per_second: f64,
+    /// At rest, with all requests under way, and at the end.
+    memory_mib: [u64; 3],
+    router_mib: u64,
+}
+
+fn tell(capacity: &Capacity) -> String {
+    let Capacity {
+        webhooks,
+        stored,
+        ready,
+        held_after,
+        peak,
+        per_second,
+        memory_mib: [at_rest, loaded, at_the_end],
+        router_mib,
+    } = capacity;
     let mut text = String::from("| one sender | |\n|---|--:|\n");
-    let router = peak_mib(&grounds, Role::Router);
     for (what, value) in [
         ("webhooks known", webhooks.to_string()),
         (
@@ -87,11 +128,11 @@ pub(super) async fn measure(in_flight: u32, webhooks: u32) -> anyhow::Result<Str
             format!("{per_second:.0}"),
         ),
         ("peak memory at the end", format!("{at_the_end} MiB")),
-        ("the router's peak memory", format!("{router} MiB")),
+        ("the router's peak memory", format!("{router_mib} MiB")),
     ] {
         let _ = writeln!(text, "| {what} | {value} |");
     }
-    let holds = match at_the_end <= MEMORY_MIB_MAX {
+    let holds = match *at_the_end <= MEMORY_MIB_MAX {
         true => "holds",
         false => "DOES NOT HOLD",
     };
@@ -99,19 +140,24 @@ pub(super) async fn measure(in_flight: u32, webhooks: u32) -> anyhow::Result<Str
         text,
         "\nmemory: {at_the_end} MiB (at most {MEMORY_MIB_MAX}): {holds}"
     );
-    Ok(text)
+    text
 }
 
-/// Waits until so many requests are under way at once.
-async fn held(grounds: &mut Grounds, count: u64, begun: Instant) -> anyhow::Result<Duration> {
+/// Waits until the endpoints have held so many requests, by what `counts` them.
+async fn held(
+    grounds: &mut Grounds,
+    counts: fn(Held) -> u64,
+    wanted: u64,
+    begun: Instant,
+) -> anyhow::Result<Duration> {
     loop {
-        let peak = grounds.held().await?.peak;
-        if peak >= count {
+        let count = counts(grounds.held().await?);
+        if count >= wanted {
             return Ok(begun.elapsed());
         }
         ensure!(
             begun.elapsed() < HELD_WITHIN,
-            "only {peak} of {count} requests are under way after {HELD_WITHIN:?}"
+            "only {count} of {wanted} requests after {HELD_WITHIN:?}"
         );
         sleep(LOOK_EVERY).await;
     }

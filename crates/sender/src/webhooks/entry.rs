@@ -144,13 +144,17 @@ fn config_error(detail: String) -> Unusable {
     }
 }
 
-/// What both buckets say about one webhook.
+/// What both buckets say about one webhook. Most webhooks are not called for hours: of these only what
+/// lies in the bucket is kept, and made ready when a delivery comes.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) space: Space,
-    pub(super) definition: Option<Definition>,
+    /// What lies in the bucket of definitions.
+    pub(super) stored: Option<Arc<[u8]>>,
     pub(super) recorded: Option<EndpointState>,
-    /// Made of the two above.
+    /// `None` while nobody has called it.
+    definition: Option<Definition>,
+    /// Made of all this, at the same time as `definition`.
     pub(super) entry: Option<Arc<Entry>>,
 }
 
@@ -158,18 +162,41 @@ impl Known {
     pub(super) fn new(space: Space) -> Self {
         Self {
             space,
-            definition: None,
+            stored: None,
             recorded: None,
+            definition: None,
             entry: None,
+        }
+    }
+
+    /// Takes in what lies in the bucket now, and was made ready to see what is wrong with it.
+    pub(super) fn define(&mut self, stored: &[u8], definition: Definition) {
+        self.stored = Some(Arc::from(stored));
+        self.definition = self.entry.is_some().then_some(definition);
+    }
+
+    /// There is no such webhook any more.
+    pub(super) fn undefine(&mut self) {
+        self.stored = None;
+    }
+
+    /// Takes in what was made ready of `stored`, unless that is outdated.
+    pub(super) fn wake(&mut self, stored: &Arc<[u8]>, definition: Definition) {
+        let is_same = |known: &Arc<[u8]>| Arc::ptr_eq(known, stored);
+        if self.entry.is_none() && self.stored.as_ref().is_some_and(is_same) {
+            self.definition = Some(definition);
         }
     }
 
     /// Makes the entry anew; `false` if nothing is known any more. The gate stays the same, so that
     /// what is under way still counts.
     pub(super) fn refresh(&mut self) -> bool {
-        let Some(definition) = &self.definition else {
-            self.entry = None;
+        if self.stored.is_none() {
+            (self.definition, self.entry) = (None, None);
             return self.recorded.is_some();
+        }
+        let Some(definition) = &self.definition else {
+            return true;
         };
         let webhook = definition.webhook.as_ref();
         let plan = webhook

@@ -8,6 +8,7 @@ use tidings_core::delivery::Delivery;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
+use super::entry::{Definition, Known};
 use super::{Entry, Webhooks};
 
 /// How long the watch may lag behind the bucket before a delivery is put off.
@@ -26,6 +27,13 @@ pub enum Found {
     NotYet,
 }
 
+/// What the table says at one moment.
+enum Seen {
+    Found(Found),
+    /// It is there, and nobody has called it yet.
+    Asleep(Arc<[u8]>),
+}
+
 impl Webhooks {
     /// Finds the webhook of `delivery`. A webhook that is not in the table is looked for in the
     /// bucket before it is called deleted, because a fresh one may be ahead of the watch. Waits
@@ -38,15 +46,49 @@ impl Webhooks {
     }
 
     fn look_up(&self, delivery: &Delivery) -> Found {
+        loop {
+            match self.see(delivery) {
+                Seen::Found(found) => return found,
+                Seen::Asleep(stored) => self.wake(delivery, &stored),
+            }
+        }
+    }
+
+    fn see(&self, delivery: &Delivery) -> Seen {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let namesakes = known
             .get(&delivery.webhook_id)
             .map_or(&[][..], Vec::as_slice);
-        let mut entries = namesakes.iter().filter(|known| known.entry.is_some());
-        match entries.clone().find(|known| known.space == delivery.space) {
-            Some(known) => known.entry.clone().map_or(Found::NotYet, Found::Known),
-            None if entries.next().is_some() => Found::Missing(Reason::SpaceMismatch),
+        let mut defined = namesakes.iter().filter(|known| known.stored.is_some());
+        let own = defined.clone().find(|known| known.space == delivery.space);
+        Seen::Found(match own {
+            Some(Known {
+                entry: Some(entry), ..
+            }) => Found::Known(Arc::clone(entry)),
+            Some(Known {
+                stored: Some(stored),
+                ..
+            }) => return Seen::Asleep(Arc::clone(stored)),
+            Some(_) => Found::NotYet,
+            None if defined.next().is_some() => Found::Missing(Reason::SpaceMismatch),
             None => Found::NotYet,
+        })
+    }
+
+    /// Makes a webhook ready that nobody has called yet. Not under the lock: opening its secrets
+    /// takes a while.
+    fn wake(&self, delivery: &Delivery, stored: &Arc<[u8]>) {
+        let key = format!("{}.{}", delivery.space, delivery.webhook_id);
+        let definition = Definition::read(&key, stored, &self.policy, &self.keys);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let namesakes = known.get_mut(&delivery.webhook_id);
+        let own = namesakes
+            .into_iter()
+            .flatten()
+            .find(|known| known.space == delivery.space);
+        if let Some(own) = own {
+            own.wake(stored, definition);
+            own.refresh();
         }
     }
 
