@@ -32,7 +32,7 @@ const PACED_MAX: u32 = 16;
 /// How many of a webhook with a high rate wait here once they have come back for their turn, those
 /// above included. The broker brings those that are due in a second together, and whoever were sent
 /// away again would be shuffled.
-const PACED_TURNS_MAX: u32 = 64;
+const PACED_TURNS_MAX: u32 = 128;
 
 /// What a webhook's attempts have to pass. One for a webhook in a sender.
 #[derive(Debug)]
