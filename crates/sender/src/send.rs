@@ -85,28 +85,30 @@ impl Sender {
             Ok(opened) => opened,
             Err(error) if error.is_newer() => {
                 warn!(%error, "leaving a delivery to newer senders");
-                return self.settler.put_off_raw(taken, LEFT_TO_NEWER).await;
+                return Box::pin(self.settler.put_off_raw(taken, LEFT_TO_NEWER)).await;
             }
-            Err(error) => return self.settler.bury_unread(taken, &error).await,
+            Err(error) => return Box::pin(self.settler.bury_unread(taken, &error)).await,
         };
         let span = spans::process(&taken, &opened);
         span.cover(self.work(taken, room, tenure, opened)).await;
     }
 
+    /// Its steps are boxed, so that an attempt under way, of which there may be thousands, does not
+    /// hold room for those before and after it.
     async fn work(&self, taken: Taken, room: Option<Room>, tenure: &Tenure, mut opened: Opened) {
-        let (webhook, ticket) = match self.decide(&taken, &opened, tenure).await {
+        let (webhook, ticket) = match Box::pin(self.decide(&taken, &opened, tenure)).await {
             Decision::Go(webhook, ticket) => (webhook, ticket),
             Decision::Settle(step) => {
                 let settle = self.settler.settle(taken, &opened, step, None, async {});
-                return settle.await;
+                return Box::pin(settle).await;
             }
             Decision::HandBack => return taken.hand_back().await,
         };
         drop(room);
-        if let Err(step) = self.complete(&mut opened).await {
+        if let Err(step) = Box::pin(self.complete(&mut opened)).await {
             drop(ticket);
             let settle = self.settler.settle(taken, &opened, step, None, async {});
-            return settle.await;
+            return Box::pin(settle).await;
         }
         let Ticket {
             mut slot,
@@ -130,7 +132,7 @@ impl Sender {
             permit: &mut permit,
         });
         let settle = self.settler.settle(taken, &opened, step, attempted, record);
-        settle.await;
+        Box::pin(settle).await;
         drop(permit);
     }
 

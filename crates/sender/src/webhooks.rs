@@ -101,7 +101,10 @@ impl Webhooks {
             return warn!(key, "a key is not of the form <space>.<webhook>");
         };
         let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let namesakes = all.entry(id.clone()).or_default();
+        // Hardly ever more than one, and a vector begins with room for four.
+        let namesakes = all
+            .entry(id.clone())
+            .or_insert_with(|| Vec::with_capacity(1));
         let index = match namesakes.iter().position(|known| known.space == space) {
             Some(index) => index,
             None => {
@@ -166,7 +169,9 @@ struct States<'a>(&'a Webhooks);
 impl Sink for States<'_> {
     fn put(&self, key: &str, value: &[u8]) {
         match serde_json::from_slice::<EndpointState>(value) {
-            Ok(state) => self.0.change(key, |known| known.recorded = Some(state)),
+            Ok(state) => self
+                .0
+                .change(key, |known| known.recorded = Some(Box::new(state))),
             Err(error) => warn!(key, %error, "the state of an endpoint cannot be read"),
         }
     }

@@ -151,9 +151,9 @@ pub(super) struct Known {
     pub(super) space: Space,
     /// What lies in the bucket of definitions.
     pub(super) stored: Option<Arc<[u8]>>,
-    pub(super) recorded: Option<EndpointState>,
+    pub(super) recorded: Option<Box<EndpointState>>,
     /// `None` while nobody has called it.
-    definition: Option<Definition>,
+    definition: Option<Box<Definition>>,
     /// Made of all this, at the same time as `definition`.
     pub(super) entry: Option<Arc<Entry>>,
 }
@@ -172,7 +172,7 @@ impl Known {
     /// Takes in what lies in the bucket now, and was made ready to see what is wrong with it.
     pub(super) fn define(&mut self, stored: &[u8], definition: Definition) {
         self.stored = Some(Arc::from(stored));
-        self.definition = self.entry.is_some().then_some(definition);
+        self.definition = self.entry.is_some().then(|| Box::new(definition));
     }
 
     /// There is no such webhook any more.
@@ -184,7 +184,7 @@ impl Known {
     pub(super) fn wake(&mut self, stored: &Arc<[u8]>, definition: Definition) {
         let is_same = |known: &Arc<[u8]>| Arc::ptr_eq(known, stored);
         if self.entry.is_none() && self.stored.as_ref().is_some_and(is_same) {
-            self.definition = Some(definition);
+            self.definition = Some(Box::new(definition));
         }
     }
 
@@ -203,7 +203,7 @@ impl Known {
             .map(|webhook| webhook.definition.delivery.clone())
             .unwrap_or_default();
         let state =
-            webhook.map(|webhook| EndpointState::effective(webhook, self.recorded.as_ref()));
+            webhook.map(|webhook| EndpointState::effective(webhook, self.recorded.as_deref()));
         let gate = match &self.entry {
             Some(entry) => Arc::clone(&entry.gate),
             None => Gate::new(clock::now),
