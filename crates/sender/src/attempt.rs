@@ -85,7 +85,7 @@ pub async fn attempt(client: &EgressClient, webhook: &Entry, opened: &Opened) ->
         body: rendered.body,
         content_length: rendered.content_length,
     };
-    let exchanging = client.exchange(outgoing, webhook.plan.timeout);
+    let exchanging = Box::pin(client.exchange(outgoing, webhook.plan.timeout));
     let exchange = span.cover(exchanging).await;
     let outcome = outcome_of(&exchange);
     spans::tell(&span, &exchange, &outcome);

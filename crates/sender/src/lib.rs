@@ -17,6 +17,7 @@ pub mod hosts;
 mod log;
 mod member;
 pub mod members;
+mod memory;
 pub mod metrics;
 pub mod open;
 pub mod partitions;
@@ -50,6 +51,7 @@ pub async fn run(args: SenderArgs, health: Health, lifecycle: &Lifecycle) -> any
         health.unready(check, "starting");
     }
     let keys = args.secrets.read()?;
+    memory::economise(args.concurrency);
     let kept = files::secure(args.concurrency).context("--concurrency")?;
     let client = args.egress.client_that_keeps(args.concurrency, kept)?;
     if let Some(address) = args.listen {

@@ -90,12 +90,19 @@ impl Sender {
             Err(error) => return Box::pin(self.settler.bury_unread(taken, &error)).await,
         };
         let span = spans::process(&taken, &opened);
-        span.cover(self.work(taken, room, tenure, opened)).await;
+        let working = self.work(taken, room, tenure, Box::new(opened));
+        span.cover(working).await;
     }
 
     /// Its steps are boxed, so that an attempt under way, of which there may be thousands, does not
     /// hold room for those before and after it.
-    async fn work(&self, taken: Taken, room: Option<Room>, tenure: &Tenure, mut opened: Opened) {
+    async fn work(
+        &self,
+        taken: Taken,
+        room: Option<Room>,
+        tenure: &Tenure,
+        mut opened: Box<Opened>,
+    ) {
         let (webhook, ticket) = match Box::pin(self.decide(&taken, &opened, tenure)).await {
             Decision::Go(webhook, ticket) => (webhook, ticket),
             Decision::Settle(step) => {
@@ -124,7 +131,7 @@ impl Sender {
         self.settler.herald.tell_news(&webhook, &opened).await;
         let step = next_step(&webhook, &opened.delivery, &attempt);
         log::attempt(&opened, &attempt, &step);
-        let record = self.recorder.record(&opened, &attempt, &step);
+        let record = Box::pin(self.recorder.record(&opened, &attempt, &step));
         let mut permit = Some(permit);
         let attempted = Some(Attempted {
             outcome: &attempt.outcome,

@@ -158,7 +158,13 @@ impl Settler {
         attempted: Option<Attempted<'_>>,
         record: impl Future<Output = ()>,
     ) {
-        let storing = self.store(&taken, opened, step, attempted);
+        // Most are done, and need no room for what others store.
+        let storing = async {
+            match step {
+                Step::Done => Ok(()),
+                step => Box::pin(self.store(&taken, opened, step, attempted)).await,
+            }
+        };
         let (stored, ()) = tokio::join!(storing, record);
         self.finish(taken, stored).await;
     }

@@ -38,7 +38,7 @@ pub(super) async fn measure(in_flight: u32, webhooks: u32) -> anyhow::Result<Str
     grounds.store((0..webhooks.max(CALLED)).map(wanted)).await?;
     let stored = begun.elapsed();
     // Those that are not known to be quick leave some permits to others.
-    let concurrency = in_flight + in_flight / 10 + 64;
+    let concurrency = in_flight + in_flight / 50 + 16;
     let options = [
         format!("--concurrency={concurrency}"),
         format!("--host-slots={}", in_flight / CALLED * 2 + 64),
