@@ -13,7 +13,7 @@ use async_nats::jetstream::kv::Store;
 use tidings_core::endpoint_url::UrlPolicy;
 use tidings_core::id::WebhookId;
 use tidings_core::name::{Pool, Space};
-use tidings_core::webhook::{EndpointState, Status};
+use tidings_core::webhook::EndpointState;
 use tidings_nats::table::Sink;
 use tidings_service::health::Health;
 use tidings_vault::KeyRing;
@@ -70,12 +70,10 @@ impl Webhooks {
     #[must_use]
     pub fn paused(&self, pool: &Pool) -> usize {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let entries = known
+        known
             .values()
             .flatten()
-            .filter_map(|known| known.entry.as_ref());
-        entries
-            .filter(|entry| entry.state.status == Status::Paused && entry.plan.pool == *pool)
+            .filter(|known| known.is_paused_in(pool))
             .count()
     }
 

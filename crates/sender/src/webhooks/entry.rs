@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tidings_core::endpoint_url::UrlPolicy;
 use tidings_core::format::{Template, TemplateError};
-use tidings_core::name::Space;
-use tidings_core::webhook::{DeliveryPlan, EndpointState, Webhook};
+use tidings_core::name::{Pool, Space};
+use tidings_core::webhook::{DeliveryPlan, EndpointState, Status, Webhook};
 use tidings_service::clock;
 use tidings_vault::{KeyRing, OpenError};
 
@@ -188,6 +188,23 @@ impl Known {
         }
     }
 
+    /// Whether its endpoint is paused, as the sender of its pool recorded it, and the pool is `pool`.
+    pub(super) fn is_paused_in(&self, pool: &Pool) -> bool {
+        let is_paused = |state: &EndpointState| state.status == Status::Paused;
+        if let Some(entry) = &self.entry {
+            return is_paused(&entry.state) && entry.plan.pool == *pool;
+        }
+        // Few webhooks are paused, so that reading these anew costs little.
+        let (Some(recorded), Some(stored)) = (self.recorded.as_deref(), &self.stored) else {
+            return false;
+        };
+        is_paused(recorded)
+            && Webhook::from_stored(stored).is_ok_and(|webhook| {
+                webhook.definition.delivery.pool == *pool
+                    && is_paused(&EndpointState::effective(&webhook, Some(recorded)))
+            })
+    }
+
     /// Makes the entry anew; `false` if nothing is known any more. The gate stays the same, so that
     /// what is under way still counts.
     pub(super) fn refresh(&mut self) -> bool {
@@ -218,5 +235,32 @@ impl Known {
             gate,
         }));
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paused_endpoint_that_nobody_has_called_yet_counts_as_paused() {
+        let webhook = serde_json::json!({
+            "schema": 1, "id": "wh_1", "space": "acme", "version": 1,
+            "definition": {"url": "https://build.example.com/1", "topics": ["Entry.publish"]},
+            "createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-01T00:00:00Z",
+        })
+        .to_string();
+        let policy = Arc::new(UrlPolicy::default());
+        let read = |value: &str| {
+            Definition::read("acme.wh_1", value.as_bytes(), &policy, &KeyRing::default())
+        };
+        let mut known = Known::new("acme".parse().unwrap());
+        known.define(webhook.as_bytes(), read(&webhook));
+        assert!(!known.is_paused_in(&Pool::default()));
+        known.recorded = Some(Box::new(EndpointState::paused_by_hand(None, 1)));
+        known.refresh();
+        assert!(known.entry.is_none(), "it is not made ready for that");
+        assert!(known.is_paused_in(&Pool::default()));
+        assert!(!known.is_paused_in(&"eu".parse().unwrap()));
     }
 }
