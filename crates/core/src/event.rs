@@ -62,6 +62,9 @@ pub struct Entity {
     pub locales: Vec<String>,
 }
 
+/// How many faults of one event are told.
+const FAULTS_MAX: usize = 32;
+
 /// A rule that an event's content breaks, with the JSON pointer of the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
@@ -72,6 +75,8 @@ pub struct EventError {
     pub pointer: String,
     /// What is wrong and what is allowed.
     pub detail: String,
+    /// What else is wrong with the same event.
+    pub others: Vec<Self>,
 }
 
 impl EventError {
@@ -82,6 +87,46 @@ impl EventError {
             code,
             pointer: pointer.to_owned(),
             detail: detail.into(),
+            others: Vec::new(),
+        }
+    }
+
+    /// This fault and the others.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.others)
+    }
+}
+
+/// The faults of one event, gathered so that its producer is told all of them at once.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<EventError>);
+
+impl Faults {
+    /// What was read; `None` if that is a fault, which is kept.
+    pub fn note<T>(&mut self, read: Result<T, EventError>) -> Option<T> {
+        read.map_err(|fault| self.add(fault)).ok()
+    }
+
+    /// Keeps a fault with all that it has gathered itself.
+    pub fn add(&mut self, mut fault: EventError) {
+        let others = std::mem::take(&mut fault.others);
+        let room = FAULTS_MAX.saturating_sub(self.0.len());
+        self.0
+            .extend(std::iter::once(fault).chain(others).take(room));
+    }
+
+    /// Fails if there is a fault.
+    ///
+    /// # Errors
+    /// The first fault, and the others with it.
+    pub fn finish(self) -> Result<(), EventError> {
+        let mut faults = self.0.into_iter();
+        match faults.next() {
+            None => Ok(()),
+            Some(first) => Err(EventError {
+                others: faults.collect(),
+                ..first
+            }),
         }
     }
 }
@@ -89,41 +134,44 @@ impl EventError {
 /// Checks the free texts of an event against their bounds.
 ///
 /// # Errors
-/// The first text that is too long, or has a control character.
+/// The texts that are too long, or have a control character.
 pub fn check_texts(
     entity: &Entity,
     actor: &str,
     context: &BTreeMap<String, String>,
 ) -> Result<(), EventError> {
-    check_text("bad_entity", "/entity/id", &entity.id, TEXT_BYTES_MAX)?;
-    check_text("bad_entity", "/entity/type", &entity.kind, TEXT_BYTES_MAX)?;
-    check_text(
-        "bad_entity",
-        "/entity/contentType",
-        &entity.content_type,
-        TEXT_BYTES_MAX,
-    )?;
-    check_length("bad_entity", "/entity/locales", entity.locales.len())?;
-    for (index, locale) in entity.locales.iter().enumerate() {
-        check_text(
-            "bad_entity",
-            &format!("/entity/locales/{index}"),
-            locale,
-            TEXT_BYTES_MAX,
-        )?;
+    let mut faults = Faults::default();
+    for (pointer, text) in [
+        ("/entity/id", &entity.id),
+        ("/entity/type", &entity.kind),
+        ("/entity/contentType", &entity.content_type),
+    ] {
+        faults.note(check_text("bad_entity", pointer, text, TEXT_BYTES_MAX));
     }
-    check_text("bad_actor", "/actor", actor, TEXT_BYTES_MAX)?;
-    check_length("bad_context", "/context", context.len())?;
+    let locales = &entity.locales;
+    faults.note(check_length("bad_entity", "/entity/locales", locales.len()));
+    for (index, locale) in locales.iter().enumerate() {
+        let pointer = format!("/entity/locales/{index}");
+        faults.note(check_text("bad_entity", &pointer, locale, TEXT_BYTES_MAX));
+    }
+    faults.note(check_text("bad_actor", "/actor", actor, TEXT_BYTES_MAX));
+    faults.note(check_length("bad_context", "/context", context.len()));
     for (key, value) in context {
-        check_text("bad_context", "/context", key, CONTEXT_BYTES_MAX)?;
-        check_text(
+        let pointer = format!("/context/{key}");
+        faults.note(check_text(
             "bad_context",
-            &format!("/context/{key}"),
+            "/context",
+            key,
+            CONTEXT_BYTES_MAX,
+        ));
+        faults.note(check_text(
+            "bad_context",
+            &pointer,
             value,
             CONTEXT_BYTES_MAX,
-        )?;
+        ));
     }
-    Ok(())
+    faults.finish()
 }
 
 fn check_text(

@@ -34,7 +34,7 @@ pub struct Checked {
 /// `ulid` the id for an event without one.
 ///
 /// # Errors
-/// The first field that breaks a rule.
+/// The fields that break a rule.
 pub fn check(
     candidate: Candidate,
     space: Space,
@@ -98,14 +98,18 @@ pub fn problem(fault: &EventError) -> Problem {
         "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         _ => StatusCode::BAD_REQUEST,
     };
-    let EventError {
-        code,
-        pointer,
-        detail,
-    } = fault;
-    match pointer.is_empty() {
-        true => Problem::new(status, code, detail.clone()),
-        false => Problem::new(status, code, format!("{pointer}: {detail}")).at(pointer, detail),
+    let told: Vec<String> = fault.all().map(told).collect();
+    let fields = fault.all().filter(|fault| !fault.pointer.is_empty());
+    fields.fold(
+        Problem::new(status, fault.code, told.join("; ")),
+        |problem, fault| problem.at(&fault.pointer, &fault.detail),
+    )
+}
+
+fn told(fault: &EventError) -> String {
+    match fault.pointer.is_empty() {
+        true => fault.detail.clone(),
+        false => format!("{}: {}", fault.pointer, fault.detail),
     }
 }
 
@@ -232,6 +236,51 @@ mod tests {
         let text = br#"{"specversion":"1.0","id":"ab","source":"/","type":"nothing"}"#;
         let candidate = cloudevents::structured(&Bytes::from_static(text)).unwrap();
         assert_eq!(checked(candidate).unwrap_err().pointer, "/type");
+    }
+
+    #[test]
+    fn all_fields_that_break_a_rule_are_told_at_once() {
+        let pointers = |fault: EventError| -> Vec<String> {
+            let problem = problem(&fault);
+            let errors = problem.errors.iter();
+            errors.map(|error| error.pointer.clone()).collect()
+        };
+        let rules = of_json(
+            r#"{"id":"a b","topic":"t","environment":"x.y","actor":"\u0000","payload":1,
+            "entity":{"id":"\u0001"},"context":{"k":"\u0002"}}"#,
+        );
+        assert_eq!(
+            pointers(rules.unwrap_err()),
+            [
+                "/id",
+                "/environment",
+                "/topic",
+                "/entity/id",
+                "/actor",
+                "/context/k"
+            ]
+        );
+        let form = br#"{"id":5,"occurredAt":"no","entity":{"id":1,"revision":-1},"x":1,"y":2}"#;
+        let form = json::event(&Bytes::from_static(form)).unwrap_err();
+        assert_eq!(form.code, "bad_id");
+        assert_eq!(
+            pointers(form),
+            [
+                "/id",
+                "/entity/id",
+                "/entity/revision",
+                "/occurredAt",
+                "/payload",
+                "/x",
+                "/y",
+                "/topic"
+            ]
+        );
+        let fields: Vec<String> = (0..1_000)
+            .map(|number| format!("\"f{number}\":1"))
+            .collect();
+        let many = Bytes::from(format!("{{{}}}", fields.join(",")));
+        assert_eq!(json::event(&many).unwrap_err().all().count(), 32, "bounded");
     }
 
     #[test]

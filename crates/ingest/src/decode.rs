@@ -55,6 +55,11 @@ impl Names {
             Self::Tidings => fault,
             Self::CloudEvents => EventError {
                 pointer: cloudevents::pointer(&fault.pointer),
+                others: fault
+                    .others
+                    .into_iter()
+                    .map(|other| self.translate(other))
+                    .collect(),
                 ..fault
             },
         }

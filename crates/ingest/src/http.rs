@@ -6,6 +6,7 @@ mod linger;
 mod media;
 mod serve;
 mod traced;
+mod unreadable;
 
 use std::sync::Arc;
 

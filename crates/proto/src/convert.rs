@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use tidings_core::delivery::{Delivery, Progress};
-use tidings_core::event::{Entity, Event, EventError, check_texts};
+use tidings_core::event::{Entity, Event, EventError, Faults, check_texts};
 use tidings_core::id::EventId;
 use tidings_core::name::{Environment, Space};
 use tidings_core::topic::Topic;
@@ -49,7 +49,7 @@ pub enum WireError {
 /// trusted with it.
 ///
 /// # Errors
-/// The first field that breaks a rule of CONTRACT.md section 3.
+/// The fields that break a rule of CONTRACT.md section 3.
 pub fn event_from_wire(
     wire: v1::Event,
     fallback_id: impl FnOnce() -> EventId,
@@ -62,34 +62,45 @@ pub fn event_from_wire(
         );
         return Err(EventError::new(NEWER_SCHEMA, "/schemaVersion", detail));
     }
+    let mut faults = Faults::default();
     let id = match wire.id.is_empty() {
-        true => fallback_id(),
-        false => EventId::try_from(wire.id)
-            .map_err(|error| EventError::new("bad_id", "/id", error.to_string()))?,
+        true => Some(fallback_id()),
+        false => faults.note(
+            EventId::try_from(wire.id)
+                .map_err(|error| EventError::new("bad_id", "/id", error.to_string())),
+        ),
     };
-    let space = Space::try_from(wire.space)
-        .map_err(|error| EventError::new("bad_space", "/space", error.to_string()))?;
+    let space = faults.note(
+        Space::try_from(wire.space)
+            .map_err(|error| EventError::new("bad_space", "/space", error.to_string())),
+    );
     let environment = match wire.environment.is_empty() {
-        true => Environment::default(),
-        false => Environment::try_from(wire.environment).map_err(|error| {
+        true => Some(Environment::default()),
+        false => faults.note(Environment::try_from(wire.environment).map_err(|error| {
             EventError::new("bad_environment", "/environment", error.to_string())
-        })?,
+        })),
     };
-    let topic = Topic::try_from(wire.topic)
-        .map_err(|error| EventError::new("bad_topic", "/topic", error.to_string()))?;
+    let topic = faults.note(
+        Topic::try_from(wire.topic)
+            .map_err(|error| EventError::new("bad_topic", "/topic", error.to_string())),
+    );
     let occurred_at = match &wire.occurred_at {
-        None => received_at,
-        Some(timestamp) => timestamp_from_wire(timestamp).ok_or_else(|| {
+        None => Some(received_at),
+        Some(timestamp) => faults.note(timestamp_from_wire(timestamp).ok_or_else(|| {
             EventError::new(
                 "bad_timestamp",
                 "/occurredAt",
                 "it is no instant of the years 1 to 9999",
             )
-        })?,
+        })),
     };
     let entity = entity_from_wire(wire.entity.unwrap_or_default());
     let context = wire.context.into_iter().collect();
-    check_texts(&entity, &wire.actor, &context)?;
+    faults.note(check_texts(&entity, &wire.actor, &context));
+    faults.finish()?;
+    let fields = || Some((id?, space?, environment?, topic?, occurred_at?));
+    let (id, space, environment, topic, occurred_at) =
+        fields().expect("a field is only missing with a fault");
     let actor = wire.actor;
     Ok(Event {
         id,

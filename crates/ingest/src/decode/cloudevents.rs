@@ -22,7 +22,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tidings_core::event::EventError;
+use tidings_core::event::{EventError, Faults};
 
 use super::object::Object;
 use super::text::{Wanted, begin, check_depth};
@@ -78,12 +78,15 @@ pub fn structured(body: &Bytes) -> Result<Candidate, EventError> {
             return Err(EventError::new("duplicate_field", "/data_base64", detail));
         }
     };
+    let mut faults = Faults::default();
     let mut attributes = Attributes::default();
     for (name, value) in object.rest() {
-        if let Some(text) = attribute_text(&name, value)? {
-            attributes.insert(&name, text)?;
+        let text = faults.note(attribute_text(&name, value));
+        if let Some(text) = text.flatten() {
+            faults.note(attributes.insert(&name, text));
         }
     }
+    faults.finish()?;
     attributes.into_candidate(payload)
 }
 

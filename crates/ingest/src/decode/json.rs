@@ -3,9 +3,11 @@
 //! As in that mapping, names are taken in both spellings (`occurredAt`, `occurred_at`) and `null`
 //! stands for an absent field, except in `payload`, where it is a value.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tidings_core::event::EventError;
+use tidings_core::event::{EventError, Faults};
 use tidings_proto::{timestamp_to_wire, v1};
 
 use super::object::Object;
@@ -16,36 +18,46 @@ use super::{Candidate, Names};
 /// Reads one event.
 ///
 /// # Errors
-/// The body is no JSON object, nested too deeply, or a field is unknown, repeated, missing or of
+/// The body is no JSON object, nested too deeply, or fields are unknown, repeated, missing or of
 /// another type.
 pub fn event(body: &Bytes) -> Result<Candidate, EventError> {
     let text = begin(body, Wanted::Object)?;
     check_depth(body, "")?;
     let mut object = Object::open(text, "")?;
+    let mut faults = Faults::default();
+    let [id, space, environment] = [
+        ("bad_id", "id"),
+        ("bad_space", "space"),
+        ("bad_environment", "environment"),
+    ]
+    .map(|(code, name)| faults.note(object.name(code, &[name])).flatten());
+    let topic = faults.note(object.name("bad_topic", &["topic"]));
+    let entity_value = faults.note(object.take(&["entity"])).flatten();
     let event = v1::Event {
-        id: object.name("bad_id", &["id"])?.unwrap_or_default(),
-        space: object.name("bad_space", &["space"])?.unwrap_or_default(),
-        environment: object
-            .name("bad_environment", &["environment"])?
+        id: id.unwrap_or_default(),
+        space: space.unwrap_or_default(),
+        environment: environment.unwrap_or_default(),
+        topic: topic.clone().flatten().unwrap_or_default(),
+        entity: entity_value.and_then(|value| faults.note(entity(value))),
+        occurred_at: faults.note(occurred_at(&mut object)).flatten(),
+        actor: faults
+            .note(object.text("bad_actor", &["actor"]))
+            .flatten()
             .unwrap_or_default(),
-        topic: object.name("bad_topic", &["topic"])?.unwrap_or_default(),
-        entity: object.take(&["entity"])?.map(entity).transpose()?,
-        occurred_at: occurred_at(&mut object)?,
-        actor: object.text("bad_actor", &["actor"])?.unwrap_or_default(),
-        context: match object.take(&["context"])? {
-            None => Default::default(),
-            Some(context) => value::text_map(context, "bad_context", "/context")?,
-        },
-        schema_version: number(&mut object, &["schemaVersion", "schema_version"])?,
-        payload: payload(&mut object, body)?,
+        context: faults.note(context(&mut object)).unwrap_or_default(),
+        schema_version: faults
+            .note(number(&mut object, &["schemaVersion", "schema_version"]))
+            .unwrap_or_default(),
+        payload: faults.note(payload(&mut object, body)).unwrap_or_default(),
     };
-    object.finish()?;
-    if event.topic.is_empty() {
-        return Err(missing(
+    faults.note(object.finish());
+    if topic == Some(None) {
+        faults.add(missing(
             "/topic",
             "`Entity.action`, such as `Entry.publish`",
         ));
     }
+    faults.finish()?;
     Ok(Candidate {
         event,
         original: None,
@@ -95,21 +107,39 @@ fn entity(entity: &RawValue) -> Result<v1::Entity, EventError> {
     let text = begin(entity.get().as_bytes(), Wanted::Object)
         .map_err(|_| EventError::new(CODE, AT, "it must be an object"))?;
     let mut object = Object::open(text, AT)?;
-    let entity = v1::Entity {
-        id: object.text(CODE, &["id"])?.unwrap_or_default(),
-        r#type: object.text(CODE, &["type"])?.unwrap_or_default(),
-        content_type: object
-            .text(CODE, &["contentType", "content_type"])?
-            .unwrap_or_default(),
-        revision: number(&mut object, &["revision"])?,
-        locales: match object.take(&["locales"])? {
-            None => Vec::new(),
-            Some(locales) => value::texts(locales)
-                .map_err(|detail| EventError::new(CODE, "/entity/locales", detail))?,
-        },
+    let mut faults = Faults::default();
+    let mut text = |object: &mut Object<'_>, names: &[&str]| {
+        let text = faults.note(object.text(CODE, names));
+        text.flatten().unwrap_or_default()
     };
-    object.finish()?;
+    let [id, kind, content_type] = [&["id"][..], &["type"], &["contentType", "content_type"]]
+        .map(|names| text(&mut object, names));
+    let entity = v1::Entity {
+        id,
+        r#type: kind,
+        content_type,
+        revision: faults
+            .note(number(&mut object, &["revision"]))
+            .unwrap_or_default(),
+        locales: faults.note(locales(&mut object)).unwrap_or_default(),
+    };
+    faults.note(object.finish());
+    faults.finish()?;
     Ok(entity)
+}
+
+fn locales(entity: &mut Object<'_>) -> Result<Vec<String>, EventError> {
+    let Some(locales) = entity.take(&["locales"])? else {
+        return Ok(Vec::new());
+    };
+    value::texts(locales).map_err(|detail| EventError::new("bad_entity", "/entity/locales", detail))
+}
+
+fn context(object: &mut Object<'_>) -> Result<HashMap<String, String>, EventError> {
+    match object.take(&["context"])? {
+        None => Ok(HashMap::new()),
+        Some(context) => value::text_map(context, "bad_context", "/context"),
+    }
 }
 
 #[cfg(test)]

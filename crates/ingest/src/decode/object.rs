@@ -9,7 +9,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
-use tidings_core::event::EventError;
+use tidings_core::event::{EventError, Faults};
 
 use super::text;
 use super::value::{self, NULL};
@@ -46,10 +46,13 @@ impl<'a> Object<'a> {
         let Some(place) = self.members.iter().position(is_meant) else {
             return Ok(None);
         };
-        let (_, value) = self.members.swap_remove(place);
-        match self.members.iter().any(is_meant) {
-            true => Err(self.duplicate(names[0])),
-            false => Ok(Some(value)),
+        let (_, value) = self.members.remove(place);
+        let before = self.members.len();
+        // What repeats it is told as that, and as nothing else.
+        self.members.retain(|member| !is_meant(member));
+        match self.members.len() == before {
+            true => Ok(Some(value)),
+            false => Err(self.duplicate(names[0])),
         }
     }
 
@@ -84,16 +87,15 @@ impl<'a> Object<'a> {
         self.members
     }
 
-    /// Fails if a member is left.
+    /// Fails if members are left, and names each.
     pub(super) fn finish(self) -> Result<(), EventError> {
-        match self.members.first() {
-            None => Ok(()),
-            Some((name, _)) => {
-                let detail = "an event has no such field";
-                let pointer = self.pointer_of(name);
-                Err(EventError::new("unknown_field", &pointer, detail))
-            }
+        let mut faults = Faults::default();
+        for (name, _) in &self.members {
+            let detail = "an event has no such field";
+            let pointer = self.pointer_of(name);
+            faults.add(EventError::new("unknown_field", &pointer, detail));
         }
+        faults.finish()
     }
 
     /// The pointer (RFC 6901) of the member `name`, however long that is.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use prost::Message as _;
-use tidings_core::event::EventError;
+use tidings_core::event::{EventError, Faults};
 use tidings_proto::v1;
 
 use super::json::missing;
@@ -17,20 +17,22 @@ pub fn event(message: &Bytes) -> Result<Candidate, EventError> {
     let original = Original::read(message)?;
     let event = v1::Event::decode(message.clone())
         .map_err(|error| whole("bad_protobuf", error.to_string()))?;
+    let mut faults = Faults::default();
     if event.topic.is_empty() {
-        return Err(missing(
+        faults.add(missing(
             "/topic",
             "`Entity.action`, such as `Entry.publish`",
         ));
     }
-    if event.payload.is_empty() {
-        return Err(missing("/payload", "a JSON value"));
+    match event.payload.is_empty() {
+        true => faults.add(missing("/payload", "a JSON value")),
+        false => drop(faults.note(payload::check(&event.payload, "/payload"))),
     }
-    payload::check(&event.payload, "/payload")?;
     if original.count(schema::CONTEXT) != event.context.len() {
         let detail = "a key is there twice";
-        return Err(EventError::new("duplicate_field", "/context", detail));
+        faults.add(EventError::new("duplicate_field", "/context", detail));
     }
+    faults.finish()?;
     Ok(Candidate {
         event,
         original: Some(original),

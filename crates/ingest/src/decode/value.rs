@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::value::RawValue;
-use tidings_core::event::{EventError, LIST_LENGTH_MAX};
+use tidings_core::event::{EventError, Faults, LIST_LENGTH_MAX};
 
 use super::object::{Object, pointer_to};
 use super::text::{Wanted, begin};
@@ -61,14 +61,17 @@ pub(super) fn text_map(
 ) -> Result<HashMap<String, String>, EventError> {
     let wrong = |_| EventError::new(code, pointer, "it must be an object of strings");
     let inside = begin(value.get().as_bytes(), Wanted::Object).map_err(wrong)?;
+    let mut faults = Faults::default();
     let mut map = HashMap::new();
     for (name, value) in Object::open(inside, pointer)?.rest() {
         let at = pointer_to(pointer, &name);
-        let text = text(value).map_err(|detail| EventError::new(code, &at, detail))?;
+        let text = text(value).map_err(|detail| EventError::new(code, &at, detail));
+        let text = faults.note(text).unwrap_or_default();
         if map.insert(name.into_owned(), text).is_some() {
-            return Err(EventError::new("duplicate_field", &at, "it is there twice"));
+            faults.add(EventError::new("duplicate_field", &at, "it is there twice"));
         }
     }
+    faults.finish()?;
     Ok(map)
 }
 

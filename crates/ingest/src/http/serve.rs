@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::IntoResponse as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -23,6 +24,7 @@ use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
 use super::linger::Lingering;
+use super::unreadable::{self, Explained};
 use crate::accept::Ingest;
 
 /// How long the head of a request over HTTP/1 may take, idling before it included.
@@ -102,14 +104,18 @@ impl Server {
         let (routes, activity_of_service) = (self.routes.clone(), activity.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             let running = activity_of_service.begin();
+            let refused = unreadable::without_host(request.version(), request.headers());
             let answering = routes.clone().oneshot(request);
             async move {
-                let answer = answering.await;
+                let answer = match refused {
+                    Some(problem) => Ok(problem.into_response()),
+                    None => answering.await,
+                };
                 drop(running);
                 answer
             }
         });
-        let stream = TokioIo::new(Lingering::new(stream));
+        let stream = TokioIo::new(Explained::new(Lingering::new(stream)));
         let connection = self.builder.serve_connection(stream, service);
         let mut connection = pin!(connection);
         let Lifecycle { stop, abort, .. } = &self.lifecycle;

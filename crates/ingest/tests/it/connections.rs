@@ -147,3 +147,52 @@ async fn what_is_under_way_is_finished_before_the_end() {
     assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
     assert_eq!(ingest.stored_count().await, 2);
 }
+
+#[tokio::test]
+async fn what_is_no_request_is_answered_with_a_problem_too() {
+    let ingest = Ingest::start().await;
+    let host = format!("host: {}\r\n", ingest.address);
+    let post = "POST /v1/events HTTP/1.1\r\n";
+    let many = "x-a: 1\r\n".repeat(101);
+    for (request, status, code) in [
+        (format!("{post}\r\n"), 400, "bad_request"),
+        (format!("{post}{host}{host}\r\n"), 400, "bad_request"),
+        (String::from("no HTTP at all\r\n\r\n"), 400, "bad_request"),
+        (
+            format!("{post}{host}bad header\r\n\r\n"),
+            400,
+            "bad_request",
+        ),
+        (
+            format!("{post}{host}content-length: x\r\n\r\n"),
+            400,
+            "bad_request",
+        ),
+        (format!("{post}{host}{many}\r\n"), 431, "head_too_large"),
+        (
+            format!("{post}{host}x-a: {}\r\n\r\n", "a".repeat(70_000)),
+            431,
+            "head_too_large",
+        ),
+    ] {
+        let what: String = request.chars().take(120).collect();
+        let closing = request.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+        let request = if status == 431 { request } else { closing };
+        let answer = exchange(ingest.connect().await, request.as_bytes()).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{what}: {answer}"
+        );
+        assert!(
+            answer.contains("content-type: application/problem+json"),
+            "{what}: {answer}"
+        );
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let problem: serde_json::Value = serde_json::from_str(body).expect(body);
+        assert_eq!(
+            (&problem["status"], &problem["code"]),
+            (&status.into(), &code.into())
+        );
+    }
+    assert_eq!(ingest.publish(EVENT).await.status, 202);
+}

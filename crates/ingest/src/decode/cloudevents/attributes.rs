@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
-use tidings_core::event::EventError;
+use tidings_core::event::{EventError, Faults};
 use tidings_nats::trace_context::{TRACEPARENT, TRACESTATE, TraceContext};
 use tidings_proto::{timestamp_to_wire, v1};
 
@@ -86,39 +86,50 @@ impl Attributes {
     }
 
     pub(super) fn into_candidate(mut self, payload: Bytes) -> Result<Candidate, EventError> {
-        self.check_version()?;
-        self.check_content_type()?;
-        let id = self.take_required("id", "bad_id")?;
-        let source = self.take_required("source", "bad_attribute")?;
-        check_uri("source", &source)?;
+        let mut faults = Faults::default();
+        faults.note(self.check_version());
+        faults.note(self.check_content_type());
+        let id = faults.note(self.take_required("id", "bad_id"));
+        let source = faults.note(self.take_source()).unwrap_or_default();
         if let Some(schema) = self.0.get("dataschema") {
-            check_uri("dataschema", schema)?;
+            faults.note(check_uri("dataschema", schema));
         }
-        let topic = topic_of(&self.take_required("type", "bad_topic")?);
+        let topic = faults.note(self.take_required("type", "bad_topic"));
         let trace = TraceContext::new(
             self.take(TRACEPARENT).as_deref(),
             self.take(TRACESTATE).as_deref(),
         );
         let event = v1::Event {
-            id,
-            space: self.take_name("space", "bad_space")?.unwrap_or_default(),
-            environment: self
-                .take_name("environment", "bad_environment")?
+            id: id.unwrap_or_default(),
+            space: faults
+                .note(self.take_name("space", "bad_space"))
+                .flatten()
                 .unwrap_or_default(),
-            topic,
-            entity: Some(self.take_entity()?),
-            occurred_at: self.take_time()?,
+            environment: faults
+                .note(self.take_name("environment", "bad_environment"))
+                .flatten()
+                .unwrap_or_default(),
+            topic: topic_of(&topic.unwrap_or_default()),
+            entity: faults.note(self.take_entity()),
+            occurred_at: faults.note(self.take_time()).flatten(),
             actor: self.take_or_empty("actor"),
             payload,
             context: self.into_context(source),
             schema_version: 0,
         };
+        faults.finish()?;
         Ok(Candidate {
             event,
             original: None,
             trace,
             names: Names::CloudEvents,
         })
+    }
+
+    fn take_source(&mut self) -> Result<String, EventError> {
+        let source = self.take_required("source", "bad_attribute")?;
+        check_uri("source", &source)?;
+        Ok(source)
     }
 
     fn check_version(&mut self) -> Result<(), EventError> {

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use tidings_core::event::EventError;
+use tidings_core::event::{EventError, Faults};
 
 use super::NO_DATA;
 use super::attributes::{Attributes, bad_attribute};
@@ -33,6 +33,7 @@ pub fn binary(headers: &HeaderMap, body: &Bytes) -> Result<Candidate, EventError
             body.clone()
         }
     };
+    let mut faults = Faults::default();
     let mut attributes = Attributes::default();
     for (name, value) in headers {
         let Some(name) = name.as_str().strip_prefix(PREFIX) else {
@@ -41,9 +42,12 @@ pub fn binary(headers: &HeaderMap, body: &Bytes) -> Result<Candidate, EventError
         let text = std::str::from_utf8(value.as_bytes())
             .ok()
             .and_then(percent_decode)
-            .ok_or_else(|| bad_attribute(name, "it is no percent-encoded UTF-8"))?;
-        attributes.insert(name, text)?;
+            .ok_or_else(|| bad_attribute(name, "it is no percent-encoded UTF-8"));
+        if let Some(text) = faults.note(text) {
+            faults.note(attributes.insert(name, text));
+        }
     }
+    faults.finish()?;
     attributes.into_candidate(payload)
 }
 
