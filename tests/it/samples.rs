@@ -11,7 +11,7 @@ use tidings_core::token::TokenRecord;
 use tidings_core::webhook::{EndpointState, StoredError, Webhook};
 use tidings_nats::topology::{DEAD_LETTERS, EVENTS, RETRIES, WEBHOOKS_BUCKET};
 use tidings_proto::{delivery_from_wire, unknown_of_delivery, v1};
-use tidings_testkit::{Receiver, eventually};
+use tidings_testkit::{Process, Receiver, eventually, target_bin};
 
 use crate::event::event;
 use crate::platform::{Platform, SOON};
@@ -207,4 +207,62 @@ async fn events_of_a_space_wait_for_a_router_that_can_read_its_webhook() {
     bucket.put(&key, webhook.to_stored().into()).await.unwrap();
     receiver.wait_for_deliveries(1, SOON).await;
     platform.assert_settled().await;
+}
+
+/// Whoever may publish straight to the stream can write events of any version.
+#[tokio::test]
+async fn a_flood_of_events_of_tomorrow_does_not_hold_up_those_of_today() {
+    const FLOOD: usize = 2_500;
+    let platform = Platform::builder().under_load().start().await;
+    let receiver = Receiver::start().await;
+    platform.webhook(receiver.url("/")).create().await;
+    let subject = event("Entry.publish").space("tomorrow").subject();
+    let mut later = event("Entry.publish").space("tomorrow").wire();
+    later.schema_version = 999;
+    for number in 0..FLOOD {
+        later.id = format!("later{number}");
+        let message = later.encode_to_vec().into();
+        let published = platform.context.publish(subject.clone(), message).await;
+        drop(published.expect("it is sent"));
+    }
+    eventually(SOON, "the flood is stored", async || {
+        platform.held(EVENTS).await.unwrap() >= FLOOD as u64
+    })
+    .await;
+
+    platform.publish(event("Entry.publish").id("today")).await;
+
+    receiver.wait_for_deliveries(1, SOON * 2).await;
+    // What found no room to wait is kept with its bytes, and is an event again on demand.
+    let letters = platform.dead_letters(1).await;
+    assert_eq!(letters[0].reason, "newer_schema");
+    assert_eq!(letters[0].subject, subject);
+    let kept = v1::Event::decode(letters[0].raw.clone()).unwrap();
+    assert_eq!(kept.schema_version, 999);
+    eventually(SOON * 2, "what does not wait is buried", async || {
+        let buried = platform.held(DEAD_LETTERS).await.unwrap();
+        (buried >= 900).then_some(()).ok_or(buried)
+    })
+    .await;
+    for router in &platform.routers {
+        router.terminate().await;
+    }
+    let buried = platform.held(DEAD_LETTERS).await.unwrap();
+    assert!(buried < 1_500, "most wait: {buried} do not");
+    let events = platform.held(EVENTS).await.unwrap();
+    let again = Process::launch(target_bin("tidings"))
+        .args([
+            "dead-letter",
+            "redeliver",
+            "--all",
+            "--yes",
+            "--reason",
+            "newer_schema",
+        ])
+        .args(["--nats-url", &platform.nats.url()])
+        .start();
+    let status = again.wait(SOON * 2).await;
+    assert!(status.success(), "{}", again.log());
+    assert_eq!(platform.held(DEAD_LETTERS).await.unwrap(), 0);
+    assert_eq!(platform.held(EVENTS).await.unwrap(), events + buried);
 }

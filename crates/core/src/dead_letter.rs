@@ -25,6 +25,9 @@ pub enum Reason {
     PayloadMissing,
     /// What lay in the events stream is no event, or contradicts its subject.
     InvalidEvent,
+    /// The event, or a webhook of its space, is of a newer version than the routers, and there was
+    /// no more room for it to wait for their upgrade.
+    NewerSchema,
     /// What lay in the deliveries stream is no delivery.
     InvalidDelivery,
     /// The delivery belongs to another space than its webhook.
@@ -34,7 +37,7 @@ pub enum Reason {
 }
 
 /// All reasons, for tables and metrics.
-pub const REASONS: [Reason; 12] = [
+pub const REASONS: [Reason; 13] = [
     Reason::Exhausted,
     Reason::Expired,
     Reason::Gone,
@@ -44,6 +47,7 @@ pub const REASONS: [Reason; 12] = [
     Reason::Oversized,
     Reason::PayloadMissing,
     Reason::InvalidEvent,
+    Reason::NewerSchema,
     Reason::InvalidDelivery,
     Reason::SpaceMismatch,
     Reason::Quarantined,
@@ -70,6 +74,7 @@ impl Reason {
             Self::Oversized => "oversized",
             Self::PayloadMissing => "payload_missing",
             Self::InvalidEvent => "invalid_event",
+            Self::NewerSchema => "newer_schema",
             Self::InvalidDelivery => "invalid_delivery",
             Self::SpaceMismatch => "space_mismatch",
             Self::Quarantined => "quarantined",

@@ -182,6 +182,39 @@ impl Redelivery {
         self.store(&webhook, again).await
     }
 
+    /// Publishes an event again that became a dead letter, as it was, for routers that can read it
+    /// now. Doing it twice publishes once.
+    ///
+    /// # Errors
+    /// The letter is gone or of no event, or the broker does not answer.
+    pub async fn publish_again(&self, place: u64) -> Result<()> {
+        let letter = match self.letters.direct_get(place).await {
+            Ok(letter) => letter,
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
+                return Err(Error::not_found("dead letter", place));
+            }
+            Err(error) => return Err(Error::broker(DEAD_LETTERS, error)),
+        };
+        let read = v1::DeadLetter::decode(letter.payload)
+            .map_err(|error| Error::broker("the dead letter cannot be read", error))?;
+        if read.raw.is_empty() || subject::read_event(&read.subject).is_none() {
+            let detail = "its event was not kept; publish it again";
+            return Err(Error::conflict("event_gone", detail));
+        }
+        let mut headers = HeaderMap::new();
+        if let Some(trace) = trace_context::read(Some(&letter.headers)) {
+            trace_context::write(&trace, &mut headers);
+        }
+        let outgoing = Outgoing {
+            subject: read.subject,
+            id: format!("event.{}.again.{place}", read.sequence),
+            headers,
+            payload: read.raw,
+        };
+        self.publisher.publish(outgoing).await?;
+        self.forget_letter(place).await
+    }
+
     async fn store(&self, webhook: &Webhook, again: Again<'_>) -> Result<u32> {
         self.publisher
             .publish(self.outgoing(webhook, &again))

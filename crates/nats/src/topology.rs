@@ -15,8 +15,8 @@ pub(crate) use layout::storage_bytes;
 pub use layout::{Layout, LayoutError};
 pub use provision::{Change, Done, ProvisionError, provision};
 pub use streams::{
-    BUCKETS, DELIVERIES_CONSUMER, RETRIES_CONSUMER, ROUTER_CONSUMER, delivery_consumer,
-    retry_consumer,
+    BUCKETS, DELIVERIES_CONSUMER, RETRIES_CONSUMER, ROUTER_ACKS_PENDING_MAX, ROUTER_CONSUMER,
+    delivery_consumer, retry_consumer,
 };
 use tidings_core::name::Pool;
 use tidings_core::partition::PARTITIONS_DEFAULT;

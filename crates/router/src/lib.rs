@@ -14,6 +14,7 @@ mod metrics;
 mod pools;
 pub mod route;
 pub mod sweep;
+pub mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,6 +119,10 @@ async fn work(args: &RouterArgs, health: &Health, lifecycle: &Lifecycle) -> anyh
         Arc::clone(&index),
         lifecycle,
     ));
+    let watching = router
+        .waiting_room()
+        .watch(context.clone(), lifecycle.stop.clone());
+    lifecycle.tasks.spawn(watching);
     take(args, context, router, lifecycle).await;
     // What was acknowledged must have left this process before it ends.
     if let Err(error) = client.flush().await {

@@ -73,7 +73,7 @@ impl Metrics {
             self.deliveries
                 .add(0, &[KeyValue::new("duplicate", duplicate)]);
         }
-        for reason in [Reason::InvalidEvent, Reason::Oversized] {
+        for reason in [Reason::InvalidEvent, Reason::NewerSchema, Reason::Oversized] {
             self.dead_letters
                 .add(0, &[KeyValue::new("reason", reason.as_str())]);
         }

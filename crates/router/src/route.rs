@@ -33,6 +33,7 @@ use tracing::{debug, warn};
 use crate::carry::Carried;
 use crate::index::Index;
 use crate::metrics::Metrics;
+use crate::waiting::WaitingRoom;
 
 /// How many deliveries of one event are stored at once, so that a huge fan-out lets others by.
 const FAN_OUT_CONCURRENCY: usize = 256;
@@ -47,7 +48,7 @@ const LATER_WAIT: Duration = Duration::from_secs(10);
 const FAILED_WAIT: Duration = Duration::from_secs(1);
 
 /// How long an event that a newer version wrote waits for a router that can read it. What no upgrade
-/// comes for becomes a dead letter, so that nobody can fill the router with events of tomorrow.
+/// comes for becomes a dead letter.
 const UPGRADE_PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Routes events.
@@ -61,6 +62,7 @@ pub struct Router {
     has_references: bool,
     /// The copies of events that are under way, in blocks.
     memory: Semaphore,
+    waiting_room: Arc<WaitingRoom>,
     metrics: Metrics,
     stop: CancellationToken,
 }
@@ -76,9 +78,15 @@ impl Router {
             partitions: layout.partitions,
             has_references: layout.has_references,
             memory: Semaphore::new(BLOCKS_MAX),
+            waiting_room: Arc::default(),
             metrics: Metrics::new(),
             stop: lifecycle.abort.clone(),
         }
+    }
+
+    /// How much room there is for events that wait.
+    pub(crate) fn waiting_room(&self) -> Arc<WaitingRoom> {
+        Arc::clone(&self.waiting_room)
     }
 
     /// Routes one message. Whatever cannot be settled stays in the stream and comes again.
@@ -134,17 +142,18 @@ impl Router {
         let opened = match open(message, place) {
             Ok(opened) => opened,
             Err(error) if waits_for_upgrade(&error, place, clock::now()) => {
-                warn!(subject = %message.subject, sequence = place.sequence,
-                      "an event waits for a newer router: {error}");
-                return Ok(LATER);
+                return self.wait(message, place, &error).await;
             }
             Err(error) => {
-                self.bury_event(message, place, &error).await?;
+                self.bury_event(message, place, Reason::InvalidEvent, &error)
+                    .await?;
                 return Ok("invalid");
             }
         };
         if self.index.waits_for_upgrade(&opened.event.space) {
-            return Ok(LATER);
+            let detail = "a webhook of its space was written by a newer version";
+            let error = EventError::new(NEWER_SCHEMA, "/space", detail);
+            return self.wait(message, place, &error).await;
         }
         let begun = Instant::now();
         let webhooks = self.index.candidates(&opened.event);
@@ -160,6 +169,27 @@ impl Router {
             .try_collect::<()>()
             .await?;
         Ok("matched")
+    }
+
+    /// Leaves an event to newer routers: in its stream while there is room, else as a dead letter.
+    async fn wait(
+        &self,
+        message: &Message,
+        place: Place,
+        error: &EventError,
+    ) -> Result<&'static str, PublishError> {
+        let is_new = message.info().is_ok_and(|info| info.delivered == 1);
+        if self.waiting_room.admits(is_new) {
+            // Said once, and not whenever it comes again.
+            if is_new {
+                warn!(subject = %message.subject, sequence = place.sequence,
+                      "an event waits for a newer router: {error}");
+            }
+            return Ok(LATER);
+        }
+        self.bury_event(message, place, Reason::NewerSchema, error)
+            .await?;
+        Ok("invalid")
     }
 
     /// Stores the delivery of an event to one webhook. Doing it again stores nothing new.
@@ -220,6 +250,7 @@ impl Router {
         &self,
         message: &Message,
         place: Place,
+        reason: Reason,
         error: &EventError,
     ) -> Result<(), PublishError> {
         let space: Option<Space> =
@@ -230,13 +261,14 @@ impl Router {
             &error.pointer
         };
         let detail = format!("{}: {pointer}: {}", error.code, error.detail);
-        warn!(subject = %message.subject, sequence = place.sequence, "an invalid event: {detail}");
+        warn!(%reason, subject = %message.subject, sequence = place.sequence,
+              "an event that cannot be routed: {detail}");
         let letter = v1::DeadLetter {
             space: space.as_ref().map(ToString::to_string).unwrap_or_default(),
             raw: message.payload.clone(),
             subject: message.subject.to_string(),
             sequence: place.sequence,
-            ..dead_letter(Reason::InvalidEvent, detail)
+            ..dead_letter(reason, detail)
         };
         let id = format!("event.{}.dead", place.sequence);
         self.bury(subject::dead_letter(space.as_ref(), None), id, letter)

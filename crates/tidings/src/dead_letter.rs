@@ -21,7 +21,8 @@ pub(crate) struct DeadLetterArgs {
 enum Action {
     /// List dead letters, the newest first.
     List(ListArgs),
-    /// Give deliveries another round of attempts, under the same ids.
+    /// Give deliveries another round of attempts, under the same ids; with `--all` also publish
+    /// events again that routers were too old for (`newer_schema`).
     Redeliver(RedeliverArgs),
 }
 

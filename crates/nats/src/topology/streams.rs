@@ -61,7 +61,8 @@ const DEAD_LETTER_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const AUDIT_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 const MEMBER_AGE: Duration = Duration::from_secs(5);
 const WEBHOOK_HISTORY: i64 = 5;
-const ROUTER_ACKS_PENDING_MAX: i64 = 2_048;
+/// Events that routers have taken and not settled, those that wait for an upgrade included.
+pub const ROUTER_ACKS_PENDING_MAX: i64 = 2_048;
 const PARTITION_ACKS_PENDING_MAX: i64 = 1_024;
 
 /// The durable consumer of first attempts of a partition.

@@ -177,7 +177,7 @@ fn detail(reason: Reason, delivery: &Delivery, outcome: Option<&Outcome>) -> Str
             "its payload was left in the stream of events and is not there any more; publish the \
              event again"
         }
-        Reason::InvalidEvent | Reason::InvalidDelivery => "it cannot be read",
+        Reason::InvalidEvent | Reason::NewerSchema | Reason::InvalidDelivery => "it cannot be read",
     };
     format!("{text}{}", last.unwrap_or_default())
 }

@@ -1,10 +1,12 @@
 //! `tidings dead-letter redeliver`: a dead letter becomes a delivery again, with the same id and a
-//! whole round of attempts, and is removed only once that is stored.
+//! whole round of attempts, and is removed only once that is stored. An event that routers were too
+//! old for is published again as it was.
 
 use std::collections::HashMap;
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
+use tidings_core::dead_letter::Reason;
 use tidings_core::id::DeliveryId;
 use tidings_manage::Error;
 use tidings_manage::redeliver::Redelivery;
@@ -26,7 +28,15 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let chosen = choose(args, client).await?;
     if args.all && !args.yes && !chosen.is_empty() {
-        confirm(&format!("Redeliver {} deliveries?", chosen.len()))?;
+        let events = chosen.iter().filter(|chosen| chosen.delivery_id.is_none());
+        let question = match (events.count(), chosen.len()) {
+            (0, deliveries) => format!("Redeliver {deliveries} deliveries?"),
+            (events, all) => format!(
+                "Redeliver {} deliveries and publish {events} events again?",
+                all - events
+            ),
+        };
+        confirm(&question)?;
     }
     let manage = client.manage();
     let redelivery = manage.redelivery().await?;
@@ -43,15 +53,17 @@ pub(super) async fn run(
     answer(&results, output)
 }
 
-/// A delivery with the places of all its dead letters, the newest last.
+/// A delivery with the places of all its dead letters, the newest last; or the one of an event.
 struct Chosen {
-    delivery_id: DeliveryId,
+    /// `None` if it is an event that no router could read.
+    delivery_id: Option<DeliveryId>,
     places: Vec<u64>,
 }
 
 /// Finds the letters that are meant. Those of deliveries that die while this runs are not.
 async fn choose(args: &RedeliverArgs, client: &Client) -> anyhow::Result<Vec<Chosen>> {
     let mut places: HashMap<DeliveryId, Vec<u64>> = HashMap::new();
+    let mut events: Vec<u64> = Vec::new();
     let mut without_delivery = 0_usize;
     let subject = args.filter.subject();
     scan::newest_first(client, DEAD_LETTERS, &subject, |seen| {
@@ -63,6 +75,9 @@ async fn choose(args: &RedeliverArgs, client: &Client) -> anyhow::Result<Vec<Cho
         match letter.delivery_id.parse::<DeliveryId>() {
             Ok(id) if is_meant && (args.all || args.deliveries.contains(&id)) => {
                 places.entry(id).or_default().push(letter.sequence);
+            }
+            Err(_) if is_meant && letter.reason == Reason::NewerSchema.as_str() => {
+                events.push(letter.sequence);
             }
             Err(_) if is_meant => without_delivery += 1,
             _ => {}
@@ -93,20 +108,26 @@ async fn choose(args: &RedeliverArgs, client: &Client) -> anyhow::Result<Vec<Cho
         .map(|(delivery_id, mut places)| {
             places.sort_unstable();
             Chosen {
-                delivery_id,
+                delivery_id: Some(delivery_id),
                 places,
             }
         })
         .collect();
+    if args.all {
+        chosen.extend(events.into_iter().map(|place| Chosen {
+            delivery_id: None,
+            places: vec![place],
+        }));
+    }
     chosen.sort_by(|a, b| a.places.cmp(&b.places));
     Ok(chosen)
 }
 
 /// What became of one.
 struct Redelivered {
-    delivery_id: DeliveryId,
-    /// The number of its next attempt, or why it stays dead.
-    outcome: Result<u32, String>,
+    delivery_id: Option<DeliveryId>,
+    /// The number of its next attempt, none for an event, or why it stays dead.
+    outcome: Result<Option<u32>, String>,
 }
 
 async fn redeliver(redelivery: &Redelivery, chosen: Chosen) -> anyhow::Result<Redelivered> {
@@ -114,7 +135,11 @@ async fn redeliver(redelivery: &Redelivery, chosen: Chosen) -> anyhow::Result<Re
         delivery_id,
         places,
     } = chosen;
-    let outcome = match redelivery.send_buried(&places).await {
+    let sent = match (&delivery_id, places.last()) {
+        (None, Some(place)) => redelivery.publish_again(*place).await.map(|()| None),
+        _ => redelivery.send_buried(&places).await.map(Some),
+    };
+    let outcome = match sent {
         Ok(attempt) => Ok(attempt),
         Err(Error::Conflict { code, detail }) => Err(match code {
             "webhook_disabled" => format!("{detail}: `tidings webhook enable`"),
@@ -138,15 +163,17 @@ fn answer(results: &[Redelivered], output: Output) -> anyhow::Result<()> {
     } in results
     {
         let text = match outcome {
-            Ok(attempt) => format!("redelivered; attempt {attempt} is next"),
+            Ok(Some(attempt)) => format!("redelivered; attempt {attempt} is next"),
+            Ok(None) => String::from("published again"),
             Err(why) => format!("not redelivered: {why}"),
         };
-        table.row([delivery_id.to_string(), text]);
+        let shown = delivery_id.as_ref().map(ToString::to_string);
+        table.row([shown.unwrap_or_else(|| String::from("(event)")), text]);
         refused += usize::from(outcome.is_err());
         documents.push(json!({
             "deliveryId": delivery_id,
             "redelivered": outcome.is_ok(),
-            "nextAttempt": outcome.as_ref().ok(),
+            "nextAttempt": outcome.as_ref().ok().copied().flatten(),
             "detail": outcome.as_ref().err(),
         }));
     }
