@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod collector;
+mod lines;
 mod outage;
 mod prometheus;
 mod shape;

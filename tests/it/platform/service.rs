@@ -61,7 +61,9 @@ impl Service {
         let (_, rest) = line
             .split_once(LISTENING)
             .expect("the line was found by it");
-        let address = rest.split_whitespace().next().expect("an address follows");
+        // In a JSON line a quotation mark ends it.
+        let address = rest.split(|c: char| c.is_whitespace() || c == '"').next();
+        let address = address.expect("an address follows");
         format!("http://{address}{path}")
     }
 
@@ -94,11 +96,10 @@ impl Service {
     /// Waits until it knows what `key` of `bucket` held at `revision`, or something newer.
     pub(super) async fn until_known(&self, bucket: &str, key: &str, revision: u64) {
         let what = format!("{} knows `{key}` of {bucket} at {revision}", self.process);
-        let applied = format!("bucket=\"{bucket}\" key=\"{key}\" revision=");
         eventually(SOON, &what, async || {
             let log = self.process.log();
             log.lines()
-                .filter_map(|line| line.split_once(&applied)?.1.trim().parse::<u64>().ok())
+                .filter_map(|line| known_revision(line, bucket, key))
                 .any(|known| known >= revision)
         })
         .await;
@@ -109,4 +110,15 @@ impl Service {
         let status = self.process.terminate(STOPPED_WITHIN).await;
         assert!(status.success(), "{} ended with {status}", self.process);
     }
+}
+
+/// Which revision of `key` a line says that the program knows, in whichever form it logs.
+fn known_revision(line: &str, bucket: &str, key: &str) -> Option<u64> {
+    if line.starts_with('{') {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        let is_meant = line["bucket"] == bucket && line["key"] == key;
+        return line["revision"].as_u64().filter(|_| is_meant);
+    }
+    let applied = format!("bucket=\"{bucket}\" key=\"{key}\" revision=");
+    line.split_once(&applied)?.1.trim().parse().ok()
 }
