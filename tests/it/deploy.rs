@@ -131,6 +131,7 @@ fn the_compose_file_is_valid_and_hardened() {
         "sender",
         "console",
         "otel-collector",
+        "nats-node",
         "jaeger",
         "prometheus",
         "grafana",

@@ -10,8 +10,13 @@ use super::prometheus::promtool;
 use crate::event::event;
 use crate::platform::{Platform, SOON};
 
-/// What a node exporter tells, which the alert of the broker's disk needs.
-const NOT_OURS: [&str; 2] = ["node_filesystem_avail_bytes", "node_filesystem_size_bytes"];
+/// What a node exporter or a kubelet tells, which the alert of the broker's disk needs.
+const NOT_OURS: [&str; 4] = [
+    "node_filesystem_avail_bytes",
+    "node_filesystem_size_bytes",
+    "kubelet_volume_stats_available_bytes",
+    "kubelet_volume_stats_capacity_bytes",
+];
 
 #[tokio::test]
 async fn every_metric_is_documented_and_every_documented_metric_is_there() {
@@ -150,7 +155,8 @@ fn types_of(text: &str) -> impl Iterator<Item = String> {
 fn assert_known(text: &str, path: &Path) {
     let documented = documented();
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    for word in words.filter(|word| word.starts_with("tidings_") || word.starts_with("node_")) {
+    let prefixes = ["tidings_", "node_", "kubelet_"];
+    for word in words.filter(|word| prefixes.iter().any(|prefix| word.starts_with(prefix))) {
         let family = ["_bucket", "_count", "_sum"]
             .into_iter()
             .find_map(|part| word.strip_suffix(part))
