@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: help up demo compose test lint bench bench-console bench-match fuzz bench-isolation bench-fleet tools cargo
+WHAT ?= telemetry
+.PHONY: help up demo compose test lint bench bench-compare bench-console bench-match fuzz bench-isolation bench-fleet tools cargo
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +40,10 @@ lint: cargo ## Check format, clippy, documentation and licences
 bench: tools cargo ## Measure the whole pipeline beside its floor (ARGS=--quick for a smoke run)
 	cargo build --release --workspace --bins
 	cargo run --release --bin tidings-bench -- $(ARGS)
+
+bench-compare: tools cargo ## Measure what telemetry and replicas cost (WHAT=telemetry or replicas; ARGS=--quick)
+	cargo build --release --workspace --bins
+	cargo run --release --bin tidings-bench -- compare $(WHAT) $(ARGS)
 
 bench-console: cargo ## Measure the console's delivery log with 10 million attempts (ARGS=--quick for a smoke run)
 	cargo run --release --bin tidings-bench -- console $(ARGS)

@@ -7,18 +7,19 @@ use anyhow::{Context as _, ensure};
 use tidings_testkit::{SyncInterval, Usage};
 
 use crate::load::Way;
-use crate::stack::{Load, Role, Spec, Stack, System};
+use crate::stack::{Ground, Load, Role, Spec, Stack, System};
 
 /// Enough that every webhook has been delivered to, and that connections are open.
 const WARM_DELIVERIES: u64 = 640;
 
 /// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Cell {
     pub(crate) way: Way,
     pub(crate) sync: SyncInterval,
     pub(crate) fan_out: u64,
     pub(crate) events: u64,
+    pub(crate) ground: Ground,
 }
 
 /// What one process used, per 1,000 deliveries and at its peak.
@@ -136,6 +137,7 @@ impl Cell {
             sync: self.sync,
             fan_out: self.fan_out,
             events: warm + self.events,
+            ground: self.ground,
         };
         let mut stack = Stack::start(spec).await?;
         let load = Load {

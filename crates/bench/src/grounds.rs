@@ -263,7 +263,7 @@ impl Grounds {
             Role::Sink => Some(self.farm.usage()),
             Role::NatsServer => Some(self.nats.usage()),
             Role::Sender => self.senders.first().map(Process::usage),
-            Role::Ingest | Role::Producer => None,
+            Role::Ingest | Role::Producer | Role::Collector => None,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod broker;
 mod cell;
 mod clock;
+mod compare;
 mod console;
 mod event;
 mod farm;
@@ -29,6 +30,7 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::compare::CompareArgs;
 use crate::console::ConsoleArgs;
 use crate::farm::FarmArgs;
 use crate::fleet::FleetArgs;
@@ -56,6 +58,8 @@ struct Program {
 enum Measurement {
     /// The whole pipeline beside its floor: rates, latency, CPU time and memory (the default).
     Pipeline(PipelineArgs),
+    /// What telemetry or replicas cost, each beside doing without.
+    Compare(CompareArgs),
     /// The console's delivery log: indexing rate, file size, how long pages take.
     Console(ConsoleArgs),
     /// What bad endpoints cost the good ones.
@@ -98,6 +102,7 @@ fn main() -> ExitCode {
 fn run(measurement: Measurement) -> anyhow::Result<()> {
     match measurement {
         Measurement::Pipeline(args) => one_thread()?.block_on(until_signal(pipeline::run(args))),
+        Measurement::Compare(args) => one_thread()?.block_on(until_signal(compare::run(args))),
         Measurement::Console(args) => Runtime::new()?.block_on(until_signal(console::run(args))),
         Measurement::Isolation(args) => one_thread()?.block_on(until_signal(isolation::run(args))),
         Measurement::Fleet(args) => one_thread()?.block_on(until_signal(fleet::run(args))),

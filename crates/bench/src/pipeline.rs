@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::cell::{Cell, Latency, Measured};
 use crate::load::Way;
 use crate::machine;
+use crate::stack::Ground;
 
 /// A steady trickle, far below any limit: what an editor's work looks like.
 const LATENCY_PER_S: u32 = 50;
@@ -68,7 +69,7 @@ impl PipelineArgs {
 
 /// The broker's `sync_interval`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum BrokerSync {
+pub(crate) enum BrokerSync {
     /// Every two minutes.
     Default,
     /// Before every acknowledgement.
@@ -76,7 +77,7 @@ enum BrokerSync {
 }
 
 impl BrokerSync {
-    fn interval(self) -> SyncInterval {
+    pub(crate) fn interval(self) -> SyncInterval {
         match self {
             Self::Default => SyncInterval::Default,
             Self::Always => SyncInterval::Always,
@@ -190,6 +191,7 @@ impl Setting {
                 sync: sync.interval(),
                 fan_out,
                 events,
+                ground: Ground::default(),
             };
             let measured = cell.measure().await.inspect_err(|_| eprintln!("failed"))?;
             eprintln!(
@@ -227,6 +229,7 @@ async fn latencies(args: &PipelineArgs) -> anyhow::Result<Vec<Latencies>> {
                 sync: sync.interval(),
                 fan_out: 1,
                 events,
+                ground: Ground::default(),
             };
             all.push(Latencies {
                 sync: *sync,

@@ -21,7 +21,7 @@ use tidings_nats::topology::{
     DEAD_LETTERS, DELIVERIES, EVENTS, RETRIES, ROUTER_CONSUMER, TOKENS_BUCKET, Topology,
     WEBHOOKS_BUCKET, provision,
 };
-use tidings_testkit::{NatsServer, Process, SyncInterval, Usage};
+use tidings_testkit::{NatsCluster, NatsServer, Process, SyncInterval, Usage};
 use tokio::time::{Instant, sleep};
 
 use crate::http::Http;
@@ -61,6 +61,7 @@ pub(crate) enum Role {
     NatsServer,
     Producer,
     Sink,
+    Collector,
 }
 
 impl fmt::Display for Role {
@@ -72,7 +73,29 @@ impl fmt::Display for Role {
             Self::NatsServer => "nats-server",
             Self::Producer => "producer",
             Self::Sink => "sink",
+            Self::Collector => "collector",
         })
+    }
+}
+
+/// What a stack stands on: unless said otherwise a broker of one node, and no collector.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Ground {
+    /// Nodes of the broker: one, or three of a cluster.
+    pub(crate) nodes: usize,
+    /// Replicas of each stream.
+    pub(crate) replicas: usize,
+    /// Which part of all traces is told to a collector, with all metrics; `None` without one.
+    pub(crate) traced: Option<f64>,
+}
+
+impl Default for Ground {
+    fn default() -> Self {
+        Self {
+            nodes: 1,
+            replicas: 1,
+            traced: None,
+        }
     }
 }
 
@@ -84,6 +107,7 @@ pub(crate) struct Spec {
     pub(crate) fan_out: u64,
     /// How many events there will be, numbered from 0.
     pub(crate) events: u64,
+    pub(crate) ground: Ground,
 }
 
 /// A running stack.
@@ -94,8 +118,12 @@ pub(crate) struct Stack {
     sink: Http,
     context: Context,
     fan_out: u64,
+    /// What programs are told of the collector.
+    telemetry: Vec<(&'static str, String)>,
     // Last, so that the programs end before their broker.
     nats: NatsServer,
+    /// The other nodes of its cluster.
+    peers: Vec<NatsServer>,
 }
 
 impl Stack {
@@ -104,15 +132,22 @@ impl Stack {
     /// # Errors
     /// A part cannot be started or set up.
     pub(crate) async fn start(spec: Spec) -> anyhow::Result<Self> {
-        let nats = NatsServer::builder().sync_interval(spec.sync).start().await;
+        let builder = NatsServer::builder().sync_interval(spec.sync);
+        let (nats, peers) = match spec.ground.nodes {
+            1 => (builder.start().await, Vec::new()),
+            nodes => NatsCluster::start(&builder, nodes)
+                .await
+                .into_first_and_peers(),
+        };
         let client = broker::open(&nats.url()).await?;
         let context = connect::jetstream(&client);
         let topology = Topology {
             sync_always: spec.sync == SyncInterval::Always,
             storage_bytes: STORAGE_BYTES,
+            replicas: spec.ground.replicas,
             ..Topology::default()
         };
-        provision(&context, &topology).await?;
+        provision_patiently(&context, &topology).await?;
         let (sink, sink_url) = programs::start_sink(spec.events, spec.fan_out).await?;
         let mut stack = Self {
             programs: BTreeMap::from([(Role::Sink, sink)]),
@@ -120,8 +155,15 @@ impl Stack {
             sink: Http::new(&sink_url)?,
             context,
             fan_out: spec.fan_out,
+            telemetry: Vec::new(),
             nats,
+            peers,
         };
+        if let Some(part) = spec.ground.traced {
+            let (collector, url) = programs::start_sink(1, 1).await?;
+            stack.programs.insert(Role::Collector, collector);
+            stack.telemetry = programs::telemetry(&url, part);
+        }
         let started = match spec.system {
             System::Ours => stack.start_ours(&sink_url).await,
             System::Floor => stack.start_floor(&sink_url).await,
@@ -135,7 +177,7 @@ impl Stack {
         store_token(&self.context).await?;
         let mut all = Vec::new();
         for role in [Role::Ingest, Role::Router, Role::Sender] {
-            let process = programs::start_service(role, &self.nats.url())?;
+            let process = programs::start_service(role, &self.nats.url(), &self.telemetry)?;
             self.programs.insert(role, process);
         }
         for role in [Role::Ingest, Role::Router, Role::Sender] {
@@ -205,7 +247,12 @@ impl Stack {
         let mut usage: BTreeMap<Role, Usage> = programs
             .map(|(role, process)| (*role, process.usage()))
             .collect();
-        usage.insert(Role::NatsServer, self.nats.usage());
+        let nodes = std::iter::once(&self.nats).chain(&self.peers);
+        let all = nodes.map(NatsServer::usage).reduce(|all, node| Usage {
+            cpu: all.cpu + node.cpu,
+            rss_bytes_peak: all.rss_bytes_peak + node.rss_bytes_peak,
+        });
+        usage.extend(all.map(|all| (Role::NatsServer, all)));
         usage
     }
 
@@ -323,6 +370,20 @@ pub(crate) struct Load {
     pub(crate) events: u64,
     /// A steady rate instead of full speed.
     pub(crate) per_second: Option<u32>,
+}
+
+/// A cluster that chooses its leaders refuses; provisioning goes on where it stopped.
+async fn provision_patiently(context: &Context, topology: &Topology) -> anyhow::Result<()> {
+    let deadline = Instant::now() + SETTLED_WITHIN;
+    loop {
+        match provision(context, topology).await {
+            Ok(_) => return Ok(()),
+            Err(_) if topology.replicas > 1 && Instant::now() < deadline => {
+                sleep(LOOK_EVERY).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 async fn store_webhooks(context: &Context, sink_url: &str, fan_out: u64) -> anyhow::Result<()> {

@@ -26,9 +26,14 @@ const LOG_LINES: usize = 15;
 /// Nothing per request, but the address that the system chose.
 const SERVICE_LOG: &str = "warn,tidings_service::admin=info,tidings_ingest=info";
 
-/// One of the product's own programs, with its own defaults.
-pub(super) fn start_service(role: Role, nats_url: &str) -> anyhow::Result<Process> {
-    start_service_with(role, nats_url, &[])
+/// One of the product's own programs, with its own defaults and these variables.
+pub(super) fn start_service(
+    role: Role,
+    nats_url: &str,
+    env: &[(&'static str, String)],
+) -> anyhow::Result<Process> {
+    let set = |launch: Launch, (name, value): &(&str, String)| launch.env(name, value);
+    Ok(env.iter().fold(service(role, nats_url, &[])?, set).start())
 }
 
 /// The same, with options.
@@ -37,6 +42,10 @@ pub(crate) fn start_service_with(
     nats_url: &str,
     options: &[String],
 ) -> anyhow::Result<Process> {
+    Ok(service(role, nats_url, options)?.start())
+}
+
+fn service(role: Role, nats_url: &str, options: &[String]) -> anyhow::Result<Launch> {
     let binary = service_binary(&role.to_string())?;
     let launch = Process::launch(binary)
         .args(["--nats-url", nats_url])
@@ -45,9 +54,23 @@ pub(crate) fn start_service_with(
         .args(options);
     Ok(match role {
         // The sink is on loopback, which is forbidden unless allowed.
-        Role::Sender => launch.args(["--egress-allow", "127.0.0.0/8"]).start(),
-        _ => launch.start(),
+        Role::Sender => launch.args(["--egress-allow", "127.0.0.0/8"]),
+        _ => launch,
     })
+}
+
+/// What tells a program of the collector at `url`: all metrics, and `part` of all traces.
+pub(super) fn telemetry(url: &str, part: f64) -> Vec<(&'static str, String)> {
+    vec![
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", url.to_owned()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", String::from("http/protobuf")),
+        (
+            "OTEL_TRACES_SAMPLER",
+            String::from("parentbased_traceidratio"),
+        ),
+        ("OTEL_TRACES_SAMPLER_ARG", part.to_string()),
+        ("OTEL_METRIC_EXPORT_INTERVAL", String::from("10000")),
+    ]
 }
 
 /// Waits until a service is ready. Returns its address, such as `http://127.0.0.1:8080`.
