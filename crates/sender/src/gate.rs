@@ -26,6 +26,9 @@ use state::{Answer, State};
 const SLOT_WAIT_EXPECTED_MAX: Duration = Duration::from_millis(250);
 /// Nobody waits here longer than this, whatever was expected.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+/// Who wakes up so much too late was stopped together with this whole process, or with the machine,
+/// and has learnt nothing about the endpoint.
+const OVERSLEPT: Duration = Duration::from_millis(250);
 /// How many deliveries of one webhook wait here for their turn. Others come back as messages, so
 /// that they leave their lane's room to other webhooks.
 const PACED_MAX: u32 = 16;
@@ -98,7 +101,7 @@ impl Gate {
 
     /// Asks to go. Drop the future to leave.
     pub async fn enter(self: &Arc<Self>, visit: &Visit<'_>) -> Entry {
-        let until = Instant::now() + WAIT_MAX;
+        let mut until = Instant::now() + WAIT_MAX;
         let mut has_turn = visit.has_turn;
         let mut waiting = None;
         loop {
@@ -121,7 +124,11 @@ impl Gate {
                         waiting = Some(Waiting::new(self, |state| &mut state.slots.waiting));
                     }
                     if timeout_at(until, freed).await.is_err() {
-                        let wait = self.state().slots.give_up(WAIT_MAX, Instant::now());
+                        if until.elapsed() > OVERSLEPT {
+                            until = Instant::now() + WAIT_MAX;
+                            continue;
+                        }
+                        let wait = self.state().slots.give_up(Instant::now());
                         return Entry::Later { wait, has_turn };
                     }
                 }

@@ -43,6 +43,9 @@ const LAG: Duration = Duration::from_secs(1);
 const NO_ROOM: Duration = Duration::from_secs(1);
 /// How long a delivery is put off whose attempt failed through our own fault.
 const OUR_FAULT: Duration = Duration::from_secs(5);
+/// How long a delivery is put off whose payload could not be fetched, at the least. It was waited for
+/// already, and its endpoint has nothing to do with it.
+const NOT_FETCHED: Duration = Duration::from_secs(1);
 /// How long a delivery is put off whose webhook's secrets no key opens.
 const LOCKED: Duration = Duration::from_secs(15);
 /// How long a message of a newer version is left to newer senders.
@@ -190,7 +193,7 @@ impl Sender {
                     Some(host) => Some(host),
                     None => {
                         self.metrics.put_off("host");
-                        return Decision::Settle(put_off_for_room());
+                        return Decision::Settle(put_off_a_little(NO_ROOM));
                     }
                 },
                 None => None,
@@ -202,7 +205,7 @@ impl Sender {
             };
             let Some(permit) = self.permits.acquire(asker).await else {
                 self.metrics.put_off("permits");
-                return Decision::Settle(put_off_for_room());
+                return Decision::Settle(put_off_a_little(NO_ROOM));
             };
             Decision::Go(webhook, Ticket { slot, host, permit })
         };
@@ -232,7 +235,7 @@ impl Sender {
             }
             Err(error) => {
                 warn!(delivery = %opened.delivery.id, %error, "putting a delivery off");
-                Err(Step::put_off(clock::now(), OUR_FAULT))
+                Err(put_off_a_little(NOT_FETCHED))
             }
         }
     }
@@ -255,8 +258,9 @@ impl Sender {
     }
 }
 
-fn put_off_for_room() -> Step {
-    let wait = NO_ROOM.mul_f64(1.0 + rand::random::<f64>());
+/// For `least` and up to twice as long, so that not all come back at once.
+fn put_off_a_little(least: Duration) -> Step {
+    let wait = least.mul_f64(1.0 + rand::random::<f64>());
     Step::put_off(clock::now(), wait)
 }
 

@@ -1,5 +1,7 @@
 //! Deliveries that leave their payload in the stream of events.
 
+use std::time::Duration;
+
 use prost::Message as _;
 use serde_json::json;
 use tidings_core::delivery::Delivery;
@@ -7,6 +9,7 @@ use tidings_core::id::DeliveryId;
 use tidings_nats::topology::{EVENTS, RETRIES};
 use tidings_proto::v1;
 use tidings_testkit::{Answer, Answers, Receiver, eventually};
+use tokio::time::Instant;
 
 use crate::stand::{SOON, Stand};
 
@@ -124,5 +127,63 @@ async fn a_payload_that_is_gone_is_a_dead_letter_and_no_empty_request() {
     stand.assert_settled().await;
     assert_eq!(receiver.requests().len(), 1);
     assert_eq!(stand.messages(EVENTS).await, 1);
+    sender.stop().await;
+}
+
+/// As when a sender was frozen, or a broker was: nothing comes back for more than a second, and then
+/// everything does.
+#[tokio::test]
+async fn after_a_stall_a_backlog_of_large_payloads_flows_at_once() {
+    const EVENTS: usize = 100;
+    let (stand, sender) = Stand::with_sender().await;
+    let begun = Instant::now();
+    let receiver = Receiver::answering(Answers::rule(move |_| {
+        let stalled = Duration::from_secs(2).saturating_sub(begun.elapsed());
+        Answer::status(204).after(stalled)
+    }))
+    .await;
+    let mut webhooks = Vec::new();
+    for path in ["/a", "/b"] {
+        let changes = json!({"delivery": {"maxInFlight": 8, "timeout": "10s"}});
+        webhooks.push(stand.webhook(&receiver.url(path), changes).await);
+    }
+    for _ in 0..EVENTS / 2 {
+        for webhook in &webhooks {
+            stand.deliver_reference(webhook, &payload()).await;
+        }
+    }
+    receiver.wait_for(EVENTS, SOON).await;
+    stand.assert_settled().await;
+    assert!(stand.dead_letters(0).await.is_empty());
+    sender.stop().await;
+}
+
+#[tokio::test]
+async fn payloads_that_cannot_be_fetched_for_a_while_are_waited_for_and_cost_no_attempt() {
+    let (stand, sender) = Stand::with_sender().await;
+    let receiver = Receiver::start().await;
+    let webhook = stand.webhook(&receiver.url("/"), json!({})).await;
+    let direct = async |is_allowed| {
+        let stream = stand.context.get_stream(EVENTS).await.unwrap();
+        let mut config = stream.cached_info().config.clone();
+        config.allow_direct = is_allowed;
+        stand.context.update_stream(&config).await.unwrap();
+    };
+    direct(false).await;
+    for _ in 0..40 {
+        stand.deliver_reference(&webhook, &payload()).await;
+    }
+    eventually(SOON, "some are put off", async || {
+        stand.messages(RETRIES).await > 0
+    })
+    .await;
+    assert!(receiver.requests().is_empty());
+    direct(true).await;
+    receiver.wait_for(40, SOON).await;
+    stand.assert_settled().await;
+    let attempts = stand.attempts(40).await;
+    assert!(attempts.iter().all(|attempt| attempt.number == 1));
+    let state = stand.state(&webhook).await;
+    assert!(state.is_none(), "the endpoint was never paused: {state:?}");
     sender.stop().await;
 }
