@@ -5,6 +5,7 @@
 //! batch (group commit, DESIGN.md section 3); otherwise each is published at once.
 
 mod batch;
+mod records;
 mod single;
 
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use tracing::warn;
 
 use crate::metrics::RoundTrips;
 use crate::topology::Commit;
+
+pub use records::RecordPublisher;
 
 /// The header by which a stream knows a message again.
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";

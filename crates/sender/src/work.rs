@@ -10,10 +10,8 @@ use tidings_core::pools::Pools;
 use tidings_egress::EgressClient;
 use tidings_nats::access::User;
 use tidings_nats::connect::Who;
-use tidings_nats::publish::{Bounds, Publisher};
-use tidings_nats::topology::{
-    Commit, ENDPOINT_STATE_BUCKET, Layout, MEMBERS_BUCKET, WEBHOOKS_BUCKET,
-};
+use tidings_nats::publish::{Bounds, Publisher, RecordPublisher};
+use tidings_nats::topology::{ENDPOINT_STATE_BUCKET, Layout, MEMBERS_BUCKET, WEBHOOKS_BUCKET};
 use tidings_nats::{connect, table};
 use tidings_service::health::Health;
 use tidings_service::lifecycle::Lifecycle;
@@ -89,9 +87,8 @@ pub(crate) async fn run(
         webhooks,
         hosts: Hosts::new(args.host_slots),
         permits: Permits::new(args.concurrency),
-        // The stream of attempts syncs when it likes, so gathering messages would gain nothing.
         recorder: Recorder::new(
-            publisher(Commit::Single),
+            RecordPublisher::new(client.clone()),
             name.clone(),
             Arc::clone(&metrics),
         ),

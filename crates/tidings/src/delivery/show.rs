@@ -53,7 +53,10 @@ pub(super) async fn attempts(args: &ShowArgs, client: &Client) -> anyhow::Result
         },
     })
     .await?;
-    Ok(found.into_values().collect())
+    let mut attempts: Vec<v1::Attempt> = found.into_values().collect();
+    // A record may be stored twice.
+    attempts.dedup_by_key(|attempt| (attempt.number, attempt.started_at));
+    Ok(attempts)
 }
 
 /// Where it stands, from everything that lies about it.
