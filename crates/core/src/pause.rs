@@ -168,12 +168,23 @@ impl Pause {
         }
     }
 
-    /// Takes in what an attempt told at `now`. `full` is the endpoint's full share of slots.
-    pub fn observe(&mut self, signal: Signal, now: Timestamp, full: u32) -> Option<Change> {
+    /// Takes in what the probe told at `now`: it decides whether the endpoint is open again. `full`
+    /// is the endpoint's full share of slots.
+    pub fn observe_probe(&mut self, signal: Signal, now: Timestamp, full: u32) -> Option<Change> {
         match signal {
             Signal::Success => self.succeed(full),
             Signal::Failure => self.fail(now),
             Signal::Asked { wait } => self.pause(Cause::Asked, now, wait.min(ASKED_MAX)),
+        }
+    }
+
+    /// Takes in what any other attempt told at `now`. One that was under way when a pause began may
+    /// prolong it, but only the probe ends it.
+    pub fn observe(&mut self, signal: Signal, now: Timestamp, full: u32) -> Option<Change> {
+        let is_shut = matches!(self, Self::Paused { .. } | Self::Probing { .. });
+        match signal {
+            Signal::Success | Signal::Failure if is_shut => None,
+            _ => self.observe_probe(signal, now, full),
         }
     }
 
@@ -389,7 +400,7 @@ mod tests {
         );
         assert_eq!(pause.ask(at(25), TIMEOUT, FULL), Permission::Probe);
         assert_eq!(
-            pause.observe(Signal::Success, at(26), FULL),
+            pause.observe_probe(Signal::Success, at(26), FULL),
             Some(Change::Resumed)
         );
     }
@@ -407,14 +418,14 @@ mod tests {
             lengths.push(until.duration_since(now).as_secs());
             now = until;
             assert_eq!(pause.ask(now, TIMEOUT, FULL), Permission::Probe);
-            pause.observe(Signal::Failure, now, FULL);
+            pause.observe_probe(Signal::Failure, now, FULL);
         }
         assert_eq!(lengths, [10, 20, 40, 80, 160, 300, 300]);
         let Permission::Wait { until: Some(until) } = pause.ask(now, TIMEOUT, FULL) else {
             panic!("it is paused");
         };
         pause.ask(until, TIMEOUT, FULL);
-        pause.observe(Signal::Success, until, FULL);
+        pause.observe_probe(Signal::Success, until, FULL);
         failed(&mut pause, 5, until);
         let soon = until + Duration::from_secs(10);
         assert_eq!(
@@ -430,7 +441,7 @@ mod tests {
         pause.ask(at(10), TIMEOUT, FULL);
         let mut shares = Vec::new();
         for _ in 0..5 {
-            pause.observe(Signal::Success, at(10), FULL);
+            pause.observe_probe(Signal::Success, at(10), FULL);
             let Permission::Go { in_flight_max } = pause.ask(at(10), TIMEOUT, FULL) else {
                 panic!("it flows");
             };
@@ -450,7 +461,7 @@ mod tests {
                 4 => Signal::Failure,
                 _ => Signal::Success,
             };
-            pause.observe(signal, at(10), FULL);
+            pause.observe_probe(signal, at(10), FULL);
         }
         assert!(matches!(pause, Pause::Flowing { .. }), "{pause:?}");
     }
@@ -485,10 +496,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_under_way_when_a_pause_began_neither_ends_nor_prolongs_it() {
+        let mut pause = Pause::default();
+        pause.stall(at(0));
+        assert_eq!(pause.observe(Signal::Success, at(1), FULL), None);
+        assert_eq!(pause.observe(Signal::Failure, at(1), FULL), None);
+        let until = Some(at(10));
+        assert_eq!(pause.ask(at(2), TIMEOUT, FULL), Permission::Wait { until });
+        assert_eq!(pause.ask(at(10), TIMEOUT, FULL), Permission::Probe);
+        assert_eq!(pause.observe(Signal::Success, at(11), FULL), None);
+        assert_eq!(
+            pause.observe_probe(Signal::Success, at(11), FULL),
+            Some(Change::Resumed)
+        );
+    }
+
+    #[test]
     fn a_person_overrules_the_machine() {
         let mut pause = Pause::default();
         pause.pause_by_hand(None);
-        assert_eq!(pause.observe(Signal::Success, at(1), FULL), None);
+        assert_eq!(pause.observe_probe(Signal::Success, at(1), FULL), None);
         assert_eq!(
             pause.ask(at(1_000_000), TIMEOUT, FULL),
             Permission::Wait { until: None }
@@ -526,7 +553,12 @@ mod tests {
             let mut probes_open = 0;
             for (step, seconds) in steps {
                 now += Duration::from_secs(seconds.into());
-                match pause.ask(now, TIMEOUT, FULL) {
+                let permission = pause.ask(now, TIMEOUT, FULL);
+                let observe = match permission {
+                    Permission::Probe => Pause::observe_probe,
+                    _ => Pause::observe,
+                };
+                match permission {
                     Permission::Probe => probes_open = 1,
                     Permission::Go { in_flight_max } => {
                         prop_assert!((1..=FULL).contains(&in_flight_max));
@@ -540,16 +572,16 @@ mod tests {
                 }
                 prop_assert!(probes_open <= 1);
                 match step {
-                    0 | 1 => { pause.observe(Signal::Success, now, FULL); }
-                    2 | 3 => { pause.observe(Signal::Failure, now, FULL); }
-                    4 => { pause.observe(Signal::Asked { wait: Duration::from_secs(7) }, now, FULL); }
+                    0 | 1 => { observe(&mut pause, Signal::Success, now, FULL); }
+                    2 | 3 => { observe(&mut pause, Signal::Failure, now, FULL); }
+                    4 => { observe(&mut pause, Signal::Asked { wait: Duration::from_secs(7) }, now, FULL); }
                     _ => { pause.stall(now); }
                 }
             }
             for _ in 0..20 {
                 now += PAUSE_MAX;
                 pause.ask(now, TIMEOUT, FULL);
-                pause.observe(Signal::Success, now, FULL);
+                pause.observe_probe(Signal::Success, now, FULL);
             }
             prop_assert_eq!(pause, Pause::Flowing { failures: 0 });
         }

@@ -216,8 +216,8 @@ impl Slot {
     /// What the attempt told about the endpoint. An attempt that says nothing is not told.
     pub fn tell(&mut self, signal: Signal, plan: &DeliveryPlan) {
         let now = self.gate.now();
-        self.gate.state().observe(signal, now, plan);
-        self.is_untold_probe = false;
+        let is_probe = std::mem::take(&mut self.is_untold_probe);
+        self.gate.state().observe(signal, is_probe, now, plan);
         // The endpoint's share may have grown.
         self.gate.freed.notify_one();
     }

@@ -252,8 +252,8 @@ impl World {
             delivery,
             signal,
             ref outcome,
+            is_probe,
             is_known,
-            ..
         } = self.attempts[attempt];
         // What a dead sender had in hand comes again, as it was.
         if !is_known {
@@ -264,11 +264,11 @@ impl World {
         self.in_flight -= 1;
         let now = at(self.now);
         let full = self.plan.max_in_flight.get();
-        self.changes.extend(
-            self.pause
-                .observe(signal, now, full)
-                .map(|change| (self.now, change)),
-        );
+        let change = match is_probe {
+            true => self.pause.observe_probe(signal, now, full),
+            false => self.pause.observe(signal, now, full),
+        };
+        self.changes.extend(change.map(|change| (self.now, change)));
         let draw = self.draw();
         let progress = self.progress[delivery];
         prop_assert!(progress.retries() <= self.plan.max_retries);

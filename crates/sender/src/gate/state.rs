@@ -143,10 +143,19 @@ impl State {
 
     /// Takes in what an attempt told. Once the partition is left it is for its next sender to find
     /// out.
-    pub(super) fn observe(&mut self, signal: Signal, now: Timestamp, plan: &DeliveryPlan) {
+    pub(super) fn observe(
+        &mut self,
+        signal: Signal,
+        is_probe: bool,
+        now: Timestamp,
+        plan: &DeliveryPlan,
+    ) {
         if !self.closing.is_cancelled() {
-            let change = self.pause.observe(signal, now, plan.max_in_flight.get());
-            self.news.extend(change);
+            let full = plan.max_in_flight.get();
+            self.news.extend(match is_probe {
+                true => self.pause.observe_probe(signal, now, full),
+                false => self.pause.observe(signal, now, full),
+            });
         }
     }
 
