@@ -147,7 +147,10 @@ impl Stack {
             replicas: spec.ground.replicas,
             ..Topology::default()
         };
-        provision_patiently(&context, &topology).await?;
+        match peers.is_empty() {
+            true => drop(provision(&context, &topology).await?),
+            false => provision_patiently(&context, &topology).await?,
+        }
         let (sink, sink_url) = programs::start_sink(spec.events, spec.fan_out).await?;
         let mut stack = Self {
             programs: BTreeMap::from([(Role::Sink, sink)]),
@@ -378,7 +381,7 @@ async fn provision_patiently(context: &Context, topology: &Topology) -> anyhow::
     loop {
         match provision(context, topology).await {
             Ok(_) => return Ok(()),
-            Err(_) if topology.replicas > 1 && Instant::now() < deadline => {
+            Err(_) if Instant::now() < deadline => {
                 sleep(LOOK_EVERY).await;
             }
             Err(error) => return Err(error.into()),
