@@ -55,7 +55,7 @@ pub const REASONS: [Reason; 13] = [
 
 /// The text is no reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no dead-letter reason")]
+#[error("{text:?} is no dead-letter reason; there are {}", REASONS.map(Reason::as_str).join(", "))]
 pub struct ReasonError {
     text: String,
 }

@@ -123,6 +123,11 @@ fn one_line(error: &clap::Error) -> String {
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
         .take_while(|line| !line.starts_with("Usage:"));
     let line = lines.collect::<Vec<_>>().join(" ");
+    // The standard library's word for it says nothing of what is right.
+    let line = line.replace(
+        "invalid socket address syntax",
+        "it is no address with a port; write it like 127.0.0.1:8080",
+    );
     without_password(line.strip_prefix("error: ").unwrap_or(&line), error)
 }
 

@@ -14,7 +14,7 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path} cannot be used")]
     File {
         /// The file.
         path: PathBuf,
@@ -22,7 +22,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// What it holds are no keys.
-    #[error("{path}: {source}")]
+    #[error("{path} holds something else than keys")]
     Keys {
         /// The file.
         path: PathBuf,

@@ -151,7 +151,12 @@ impl Ingest {
         let url = format!("{}{path}", self.root);
         let request = OutgoingRequest {
             method: Method::POST,
-            url: Uri::try_from(&url).with_context(|| format!("--ingest-url {}", self.root))?,
+            url: Uri::try_from(&url).with_context(|| {
+                format!(
+                    "--ingest-url {} cannot be used; write it like http://127.0.0.1:8080",
+                    self.root
+                )
+            })?,
             headers: self.headers.clone(),
             body,
             content_length: true,

@@ -98,3 +98,35 @@ async fn long_running_commands_have_no_options_of_the_client() {
         .succeeded();
     assert!(help.stdout.contains("--nats-creds") && help.stdout.contains("[default: warn]"));
 }
+
+#[tokio::test]
+async fn a_wrong_value_is_told_once_with_what_is_right() {
+    let broker = Broker::bare().await;
+    let nowhere = "http://127.0.0.1:1";
+    for (arguments, remedy) in [
+        (&["listen", "--listen", "nowhere"][..], "127.0.0.1:8080"),
+        (&["dead-letter", "list", "--reason", "no"], "exhausted"),
+        (
+            &["secrets", "use", "--secret-key-file", "/no"],
+            "/no cannot",
+        ),
+        (
+            &["provision", "--nats-url", nowhere],
+            "nats://127.0.0.1:4222",
+        ),
+        (&["event", "send", "--file", "/no"], "/no cannot be read"),
+        (&["listen", "--fail", "700"], "from 200 to 599"),
+        (&["delivery", "list", "--limit", "0"], "1..=100000"),
+        (&["healthcheck", "x"], "http://"),
+    ] {
+        let ended = broker.run(arguments).await;
+        assert!(matches!(ended.code, 1 | 2), "{ended:#?}");
+        let lines: Vec<&str> = ended.stderr.lines().collect();
+        let [line] = lines.as_slice() else {
+            panic!("one line: {ended:#?}");
+        };
+        assert!(line.contains(remedy), "{remedy}: {line}");
+        let system = line.matches("os error").count();
+        assert!(system < 2, "told twice: {line}");
+    }
+}
