@@ -20,7 +20,7 @@ const EVENTS_PER_SECOND: u32 = 60;
 /// How often the endpoint of each webhook fails before it takes a delivery.
 const FAILURES: [usize; 3] = [0, 0, 1];
 /// How long the load goes on before a fault, between two, and after the last.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_secs(1);
 /// How long a node does not answer.
 const SLOW: Duration = Duration::from_secs(4);
 /// Choosing leaders and catching up, on a machine with other work.
