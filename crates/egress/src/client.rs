@@ -96,13 +96,12 @@ impl EgressClient {
 
     /// Makes one request. `deadline` covers everything up to the complete final head; the body has
     /// its own budget after that. Drop the future to cancel the request.
-    pub async fn exchange(&self, request: OutgoingRequest, deadline: Duration) -> Exchange {
+    pub async fn exchange(&self, request: &OutgoingRequest, deadline: Duration) -> Exchange {
         let began = Instant::now();
         let until = began + deadline.min(DEADLINE_MAX);
-        let request = with_transport_headers(request);
         let mut repeats = 0;
         loop {
-            let sent = self.send(&request, began, until).await;
+            let sent = self.send(request, began, until).await;
             if sent.may_repeat(repeats) && Instant::now() < until {
                 repeats += 1;
                 continue;
@@ -187,10 +186,11 @@ impl EgressClient {
         if has_ambiguous_framing(&head.headers) {
             poison(captured);
         }
+        let headers = detached(head.headers);
         let body = body::collect(incoming, self.body, connection).await;
         Response {
             status: head.status,
-            headers: head.headers,
+            headers,
             body: body.bytes,
             body_truncated: body.truncated,
             body_error: body.error,
@@ -325,6 +325,17 @@ fn connection_of(answered: &Answered, captured: &CaptureConnection) -> Option<Ar
     extensions.remove()
 }
 
+/// The same header fields with values of their own. As they come they are slices of the connection's
+/// read buffer, all of which would be kept as long as they are while the connection takes another.
+fn detached(mut headers: HeaderMap) -> HeaderMap {
+    for value in headers.values_mut() {
+        if let Ok(own) = HeaderValue::from_bytes(value.as_bytes()) {
+            *value = own;
+        }
+    }
+    headers
+}
+
 fn poison(captured: &CaptureConnection) {
     if let Some(connected) = captured.connection_metadata().as_ref() {
         Connected::poison(connected);
@@ -338,15 +349,14 @@ fn spoken_on(connection: &ConnectionInfo) -> Version {
     }
 }
 
-fn with_transport_headers(mut request: OutgoingRequest) -> OutgoingRequest {
-    let headers: &mut HeaderMap = &mut request.headers;
+fn with_transport_headers(mut headers: HeaderMap) -> HeaderMap {
     for name in &TRANSPORT_HEADERS {
         headers.remove(name);
     }
     headers
         .entry(header::ACCEPT_ENCODING)
         .or_insert(const { HeaderValue::from_static("identity") });
-    request
+    headers
 }
 
 fn to_http(request: &OutgoingRequest) -> Request<Payload> {
@@ -354,7 +364,7 @@ fn to_http(request: &OutgoingRequest) -> Request<Payload> {
     let mut outgoing = Request::new(body);
     *outgoing.method_mut() = request.method.clone();
     *outgoing.uri_mut() = request.url.clone();
-    *outgoing.headers_mut() = request.headers.clone();
+    *outgoing.headers_mut() = with_transport_headers(request.headers.clone());
     outgoing
 }
 

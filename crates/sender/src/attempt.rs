@@ -34,17 +34,13 @@ pub struct Attempt {
     pub exchange: Option<Exchange>,
 }
 
-/// What was sent, without its body.
+/// What was sent.
 #[derive(Debug)]
 pub struct Request {
-    /// The method.
-    pub method: http::Method,
     /// The URL as it was rendered.
     pub url: String,
-    /// All headers but those of the connection.
-    pub headers: HeaderMap,
-    /// How long the body is.
-    pub body_bytes: usize,
+    /// The rest of it; the transport adds headers of its own.
+    pub outgoing: OutgoingRequest,
 }
 
 impl Attempt {
@@ -73,19 +69,16 @@ pub async fn attempt(client: &EgressClient, webhook: &Entry, opened: &Opened) ->
         write_trace(&trace, &mut rendered.headers);
     }
     let request = Request {
-        method: rendered.method.clone(),
         url: rendered.url.as_str().to_owned(),
-        headers: rendered.headers.clone(),
-        body_bytes: rendered.body.len(),
+        outgoing: OutgoingRequest {
+            method: rendered.method,
+            url: rendered.url.uri().clone(),
+            headers: rendered.headers,
+            body: rendered.body,
+            content_length: rendered.content_length,
+        },
     };
-    let outgoing = OutgoingRequest {
-        method: rendered.method,
-        url: rendered.url.uri().clone(),
-        headers: rendered.headers,
-        body: rendered.body,
-        content_length: rendered.content_length,
-    };
-    let exchanging = Box::pin(client.exchange(outgoing, webhook.plan.timeout));
+    let exchanging = Box::pin(client.exchange(&request.outgoing, webhook.plan.timeout));
     let exchange = span.cover(exchanging).await;
     let outcome = outcome_of(&exchange);
     spans::tell(&span, &exchange, &outcome);

@@ -95,7 +95,7 @@ fn record(opened: &Opened, attempt: &Attempt, step: &Step) -> v1::Attempt {
     let remote = exchange.and_then(|exchange| exchange.remote_addr);
     let version = exchange.and_then(|exchange| exchange.http_version);
     let request = attempt.request.as_ref();
-    let mask = request.map_or_else(Mask::default, |request| Mask::of(&request.headers));
+    let mask = request.map_or_else(Mask::default, |request| Mask::of(&request.outgoing.headers));
     v1::Attempt {
         delivery_id: delivery.id.to_string(),
         webhook_id: delivery.webhook_id.to_string(),
@@ -137,11 +137,12 @@ fn verdict(step: &Step) -> &'static str {
 }
 
 fn sent(request: &Request, mask: &Mask) -> v1::Request {
+    let outgoing = &request.outgoing;
     v1::Request {
-        method: request.method.to_string(),
+        method: outgoing.method.to_string(),
         url: mask.text(&request.url),
-        headers: headers::sent(&request.headers),
-        body_bytes: request.body_bytes as u64,
+        headers: headers::sent(&outgoing.headers),
+        body_bytes: outgoing.body.len() as u64,
     }
 }
 

@@ -93,7 +93,8 @@ impl Sender {
             Err(error) => return Box::pin(self.settler.bury_unread(taken, &error)).await,
         };
         let span = spans::process(&taken, &opened);
-        let working = self.work(taken, room, tenure, Box::new(opened));
+        // Boxed, or the task would have room for it twice: before and after it is covered.
+        let working = Box::pin(self.work(taken, room, tenure, Box::new(opened)));
         span.cover(working).await;
     }
 

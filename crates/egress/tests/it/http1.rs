@@ -473,10 +473,7 @@ async fn the_request_is_sent_as_given() {
         ..post(&server.url())
     };
 
-    assert_eq!(
-        outcome(&client.exchange(request.clone(), SOON).await),
-        "200"
-    );
+    assert_eq!(outcome(&client.exchange(&request, SOON).await), "200");
     let announced = requests.recv().await.expect("a request").to_lowercase();
     assert!(
         announced.starts_with("post /hook?a=b http/1.1\r\n"),
@@ -494,10 +491,7 @@ async fn the_request_is_sent_as_given() {
     assert!(announced.ends_with("\r\n\r\n{\"hello\":\"world\"}"));
 
     request.content_length = false;
-    assert_eq!(
-        outcome(&client.exchange(request.clone(), SOON).await),
-        "200"
-    );
+    assert_eq!(outcome(&client.exchange(&request, SOON).await), "200");
     let chunked = requests.recv().await.expect("a request").to_lowercase();
     assert_eq!(field(&chunked, "content-length"), None);
     assert_eq!(field(&chunked, "transfer-encoding"), Some("chunked"));
@@ -508,7 +502,7 @@ async fn the_request_is_sent_as_given() {
         body: Bytes::new(),
         ..request
     };
-    assert_eq!(outcome(&client.exchange(empty, SOON).await), "200");
+    assert_eq!(outcome(&client.exchange(&empty, SOON).await), "200");
     let get = requests.recv().await.expect("a request").to_lowercase();
     assert_eq!(field(&get, "content-length"), None);
     assert_eq!(field(&get, "transfer-encoding"), None);

@@ -158,7 +158,7 @@ async fn check(rows: Vec<(&str, Script, &str)>) {
     for (name, script, expected) in rows {
         let server = script.start(&authority).await;
         let exchange = client
-            .exchange(post(&https_url(&server)), Duration::from_secs(2))
+            .exchange(&post(&https_url(&server)), Duration::from_secs(2))
             .await;
         let seen = outcome(&exchange);
         if seen != expected {
@@ -377,7 +377,7 @@ async fn silence_ends_with_the_deadline() {
             body,
             ..post(&https_url(&server))
         };
-        let exchange = client.exchange(request, Duration::from_secs(1)).await;
+        let exchange = client.exchange(&request, Duration::from_secs(1)).await;
         let seen = outcome(&exchange);
         // The first request may be on its way before the SETTINGS are there.
         let expected = if name.starts_with("117") && seen == "200" {
@@ -483,9 +483,9 @@ async fn a_connection_that_went_silent_is_left() {
     .start(&authority)
     .await;
     assert_eq!(outcome(&exchange(&client, &server).await), "200");
-    let swallowed = client.exchange(post(&https_url(&server)), SHORT).await;
+    let swallowed = client.exchange(&post(&https_url(&server)), SHORT).await;
     assert_eq!(outcome(&swallowed), "timeout");
-    let next = client.exchange(post(&https_url(&server)), SOON).await;
+    let next = client.exchange(&post(&https_url(&server)), SOON).await;
     assert_eq!(outcome(&next), "200");
     assert!(!next.connection_reused);
     assert_eq!(server.connections(), 2);

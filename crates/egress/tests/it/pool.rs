@@ -173,7 +173,7 @@ async fn a_deadline_holds_over_repeats() {
     .await;
     let client = client();
     assert_eq!(outcome(&send(&client, &server.url()).await), "200");
-    let exchange = client.exchange(post(&server.url()), SHORT).await;
+    let exchange = client.exchange(&post(&server.url()), SHORT).await;
     assert_eq!(
         (outcome(&exchange).as_str(), exchange.repeats),
         ("timeout", 1)

@@ -338,7 +338,7 @@ async fn a_big_body_passes_both_ways() {
             ..post(&server.url())
         };
         let client = client(options(&proxy));
-        let exchange = client.exchange(request, crate::support::SOON).await;
+        let exchange = client.exchange(&request, crate::support::SOON).await;
         assert_eq!(outcome(&exchange), "200", "{kind:?}");
         assert_eq!(exchange.result.expect("a response").body, body);
     }

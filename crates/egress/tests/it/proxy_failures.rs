@@ -341,7 +341,7 @@ async fn the_deadline_of_the_exchange_comes_first() {
     for kind in KINDS {
         let options = through(&silent, kind, loopback());
         let client = EgressClient::new(options).expect("a client");
-        let exchange = client.exchange(crate::support::post(NOWHERE), SHORT).await;
+        let exchange = client.exchange(&crate::support::post(NOWHERE), SHORT).await;
         assert_eq!(outcome(&exchange), "timeout");
     }
 }

@@ -197,7 +197,7 @@ pub(crate) fn post(url: &str) -> OutgoingRequest {
 
 /// Posts to `url` and waits as long as a healthy server may take.
 pub(crate) async fn send(client: &EgressClient, url: &str) -> Exchange {
-    client.exchange(post(url), SOON).await
+    client.exchange(&post(url), SOON).await
 }
 
 /// The outcome in one line: `200`, `200 body_truncated`, or a failure's code.

@@ -117,7 +117,7 @@ async fn silence_ends_with_the_deadline() {
         Ok(())
     })
     .await;
-    let exchange = client().exchange(post(&server.url()), SHORT).await;
+    let exchange = client().exchange(&post(&server.url()), SHORT).await;
     assert_eq!(outcome(&exchange), "timeout");
     assert_eq!(exchange.remote_addr, Some(server.addr));
     assert!(exchange.timings.total >= SHORT && exchange.timings.total < Duration::from_secs(2));
@@ -127,7 +127,7 @@ async fn silence_ends_with_the_deadline() {
 #[tokio::test]
 async fn a_head_that_drips_ends_with_the_deadline() {
     let server = Server::answering("HTTP/1.1 200 OK\r\n", End::Drip(b"a: b\r\n")).await;
-    let exchange = client().exchange(post(&server.url()), SHORT).await;
+    let exchange = client().exchange(&post(&server.url()), SHORT).await;
     assert_eq!(outcome(&exchange), "timeout");
 }
 
@@ -138,7 +138,7 @@ async fn a_peer_that_does_not_read_ends_with_the_deadline() {
         std::future::pending().await
     })
     .await;
-    let exchange = client().exchange(big(&server.url()), SHORT).await; // 67
+    let exchange = client().exchange(&big(&server.url()), SHORT).await; // 67
     assert_eq!(outcome(&exchange), "timeout");
 }
 
@@ -160,7 +160,7 @@ async fn an_early_answer_counts() {
         })
         .await;
         assert_eq!(
-            outcome(&client.exchange(big(&server.url()), SOON).await),
+            outcome(&client.exchange(&big(&server.url()), SOON).await),
             expected
         );
     }

@@ -109,7 +109,7 @@ async fn probe(url: &EndpointUrl, client: &EgressClient) -> Result<Option<String
         body: Bytes::new(),
         content_length: true,
     };
-    let exchange = client.exchange(request, PROBE_WITHIN).await;
+    let exchange = client.exchange(&request, PROBE_WITHIN).await;
     match exchange.result {
         Ok(response) if response.status.is_redirection() => Err(redirects(&response)),
         Ok(_) => Ok(None),

@@ -161,7 +161,7 @@ impl Ingest {
             body,
             content_length: true,
         };
-        let exchange = self.client.exchange(request, ANSWER_WITHIN).await;
+        let exchange = self.client.exchange(&request, ANSWER_WITHIN).await;
         let reach = || {
             format!(
                 "tidings-ingest at {} did not answer; see --ingest-url",
