@@ -9,6 +9,7 @@ pub mod audit;
 mod egress;
 mod error;
 mod events;
+mod latest;
 mod manage;
 pub mod redeliver;
 pub mod replay;

@@ -236,7 +236,8 @@ impl Manage {
         let version = kept.webhook.version;
         match target.version {
             Some(wanted) if wanted != version => Err(Error::Stale(format!(
-                "{} is at version {version} by now, not {wanted}; get it again",
+                "{} is at version {version} by now, which is not the one that was named; get it \
+                 again",
                 target.id
             ))),
             _ => Ok(kept),

@@ -2,7 +2,6 @@
 
 use async_nats::jetstream::kv::{self, CreateErrorKind, Operation, UpdateErrorKind};
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _};
 use tidings_core::id::WebhookId;
 use tidings_core::name::Space;
 use tidings_core::webhook::{EndpointState, Webhook};
@@ -10,10 +9,10 @@ use tidings_nats::topology::{ENDPOINT_STATE_BUCKET, WEBHOOKS_BUCKET};
 use tracing::warn;
 
 use super::Kept;
+use crate::latest::{Value, latest};
 use crate::sealing::{Sealing, forget_history, has_plain};
 use crate::{Error, Manage, Result};
 
-const READS_AT_ONCE: usize = 32;
 const NOT_STORED: &str = "the webhook was not stored";
 
 impl Manage {
@@ -52,20 +51,17 @@ impl Manage {
     /// # Errors
     /// The broker does not answer.
     pub async fn webhooks(&self, space: Option<&Space>) -> Result<Vec<Kept>> {
-        let failed = |error: &dyn std::fmt::Display| Error::broker(WEBHOOKS_BUCKET, error);
         let (webhooks, states) = self.open().await?;
-        let prefix = space.map_or_else(String::new, |space| format!("{space}."));
-        let keys = webhooks.keys().await.map_err(|error| failed(&error))?;
-        let keys: Result<Vec<String>, _> = keys.try_collect().await;
-        let mut keys = keys.map_err(|error| failed(&error))?;
-        keys.retain(|key| key.starts_with(&prefix));
-        keys.sort_unstable();
-        futures_util::stream::iter(keys)
-            .map(|key| read(&webhooks, &states, key))
-            .buffered(READS_AT_ONCE)
-            .try_filter_map(async |read| Ok(read))
-            .try_collect()
-            .await
+        let keys = space.map_or_else(|| String::from(">"), |space| format!("{space}.>"));
+        let (found, mut states) = tokio::try_join!(
+            latest(self.context(), &webhooks, &keys),
+            latest(self.context(), &states, &keys)
+        )?;
+        let kept = found.into_iter().map(|(key, value)| {
+            let state = states.remove(&key);
+            kept(&key, &value, state.as_ref())
+        });
+        kept.filter_map(Result::transpose).collect()
     }
 
     /// Stores a new webhook, its secrets sealed.
@@ -144,32 +140,32 @@ impl Manage {
     }
 }
 
-/// Reads one of many: nothing if it was deleted meanwhile, or cannot be read.
-async fn read(webhooks: &kv::Store, states: &kv::Store, key: String) -> Result<Option<Kept>> {
-    let entry = webhooks.entry(&key).await;
-    let entry = entry.map_err(|error| Error::broker(WEBHOOKS_BUCKET, error))?;
-    let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) else {
-        return Ok(None);
-    };
-    match Webhook::from_stored(&entry.value) {
-        Ok(webhook) => Ok(Some(Kept {
-            state: state(states, &webhook).await?,
-            webhook,
-            revision: entry.revision,
-        })),
+/// One of many: nothing if it cannot be read.
+fn kept(key: &str, value: &Value, state: Option<&Value>) -> Result<Option<Kept>> {
+    let webhook = match Webhook::from_stored(&value.bytes) {
+        Ok(webhook) => webhook,
         Err(error) => {
             warn!(key, %error, "a webhook cannot be read: {key}: {error}");
-            Ok(None)
+            return Ok(None);
         }
-    }
+    };
+    let state = state.map(|state| read_state(&webhook, &state.bytes));
+    Ok(Some(Kept {
+        state: state.transpose()?,
+        webhook,
+        revision: value.revision,
+    }))
 }
 
 /// What senders found out about a webhook's endpoint.
 async fn state(states: &kv::Store, webhook: &Webhook) -> Result<Option<EndpointState>> {
     let value = states.get(key(&webhook.space, &webhook.id)).await;
     let value = value.map_err(|error| Error::broker(ENDPOINT_STATE_BUCKET, error))?;
-    let read = value.map(|value| serde_json::from_slice(&value));
-    read.transpose().map_err(|error| {
+    value.map(|value| read_state(webhook, &value)).transpose()
+}
+
+fn read_state(webhook: &Webhook, value: &[u8]) -> Result<EndpointState> {
+    serde_json::from_slice(value).map_err(|error| {
         let what = format!("the endpoint state of {} cannot be read", webhook.id);
         Error::broker(what, error)
     })
