@@ -9,6 +9,7 @@ pub mod app;
 mod args;
 pub mod auth;
 mod broker;
+mod conceal;
 pub mod log;
 pub mod ops;
 pub mod pages;

@@ -1,6 +1,7 @@
 //! What the API and the pages ask for that needs more than one source: the log, the streams and
 //! the webhooks together. Every call is of one space.
 
+mod body;
 mod deliveries;
 mod dry_run;
 mod events;

@@ -62,6 +62,7 @@ fn admin_routes() -> Router<Arc<Desk>> {
             get(admin::ask_revoke).post(admin::revoke),
         )
         .route("/admin/status", get(admin::status))
+        .route("/admin/audit", get(audit::list_all))
 }
 
 fn space_routes() -> Router<Arc<Desk>> {
@@ -80,6 +81,10 @@ fn space_routes() -> Router<Arc<Desk>> {
         .route("/events/{id}", get(event::show))
         .route("/dead-letters", get(dead_letters::list))
         .route("/dead-letters/redeliver", post(dead_letters::redeliver))
+        .route(
+            "/dead-letters/redeliver-all",
+            get(dead_letters::ask_all).post(dead_letters::redeliver_all),
+        )
         .route("/replays", get(replays::list))
         .route("/replays/{id}", get(replays::show))
         .route(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -9,6 +10,9 @@ use tidings_proto::{timestamp_from_wire, v1};
 use utoipa::ToSchema;
 
 use crate::log::{Delivery, Event, Lag, Letter, Status};
+
+/// Of a request's body, so much is shown.
+const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// How far the delivery log is behind the streams.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -154,6 +158,9 @@ pub struct RequestView {
     pub headers: Vec<HeaderView>,
     /// How long the body was, in bytes.
     pub body_bytes: u64,
+    /// The body as text, at most 64 KiB of it. It is not recorded but made of the event once more:
+    /// `null` if the event is gone or the webhook was changed since.
+    pub body: Option<String>,
 }
 
 /// What came back.
@@ -196,6 +203,18 @@ pub struct TimingsView {
     pub total_us: u64,
 }
 
+impl AttemptView {
+    /// The same with what was sent.
+    #[must_use]
+    pub(crate) fn with_body(mut self, body: Option<Bytes>) -> Self {
+        if let (Some(request), Some(body)) = (&mut self.request, body) {
+            let shown = &body[..body.len().min(BODY_BYTES_MAX)];
+            request.body = Some(String::from_utf8_lossy(shown).into_owned());
+        }
+        self
+    }
+}
+
 impl From<v1::Attempt> for AttemptView {
     fn from(attempt: v1::Attempt) -> Self {
         let time =
@@ -231,6 +250,7 @@ impl From<v1::Request> for RequestView {
             url: request.url,
             headers: headers(request.headers),
             body_bytes: request.body_bytes,
+            body: None,
         }
     }
 }

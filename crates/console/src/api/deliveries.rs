@@ -22,7 +22,7 @@ use crate::auth::Caller;
 use crate::log::{DeliveryFilter, LetterFilter};
 use crate::view::DeliveryDetail;
 
-/// List the deliveries of a webhook, the newest first.
+/// List the deliveries of a webhook, the newest first. Those of a deleted one stay in the log.
 #[utoipa::path(get, path = "/spaces/{space}/webhooks/{webhook}/deliveries", tag = "deliveries",
     params(("space" = String, Path), ("webhook" = String, Path), DeliveryQuery),
     responses((status = 200, body = DeliveryPage)))]
@@ -33,7 +33,12 @@ pub(super) async fn of_webhook(
     InQuery(query): InQuery<DeliveryQuery>,
 ) -> Result<Json<DeliveryPage>, Problem> {
     caller.need(Scope::DeliveriesRead, &space)?;
-    page(&app, &space, Some(id), query).await
+    let page = page(&app, &space, Some(id.clone()), query).await?;
+    if page.items.is_empty() {
+        // Deliveries of a deleted webhook stay in the log; of one that never was there are none.
+        app.manage.webhook(&space, &id).await.map_err(problem)?;
+    }
+    Ok(page)
 }
 
 /// List the deliveries of a space, the newest first.

@@ -47,7 +47,7 @@ pub(super) fn place_of(cursor: Option<&str>) -> Result<Option<u64>, Told> {
     read.map_err(|_| bad_cursor())
 }
 
-fn bad_cursor() -> Told {
+pub(super) fn bad_cursor() -> Told {
     bad_query(String::from(
         "`cursor` is none; take it from `nextCursor` of the page before",
     ))

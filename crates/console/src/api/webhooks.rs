@@ -20,7 +20,7 @@ use super::extract::{InFields, InPath, InQuery, MayBody, etag, if_match};
 use super::problem;
 use super::schema::{
     MatchInput, PauseInput, SentTest, Webhook, WebhookInput, WebhookPage, WebhookPatch, Window,
-    limit_of,
+    bad_cursor, limit_of,
 };
 use crate::App;
 use crate::auth::Caller;
@@ -43,8 +43,11 @@ pub(super) async fn list(
 ) -> Answer<Json<Value>> {
     caller.need(Scope::WebhooksRead, &space)?;
     let limit = limit_of(query.limit)?;
-    let found = app.manage.webhooks(Some(&space)).await.map_err(problem)?;
     let after = query.cursor.unwrap_or_default();
+    if !after.is_empty() && after.parse::<WebhookId>().is_err() {
+        return Err(bad_cursor());
+    }
+    let found = app.manage.webhooks(Some(&space)).await.map_err(problem)?;
     let mut left = found
         .iter()
         .filter(|kept| kept.webhook.id.as_str() > after.as_str());

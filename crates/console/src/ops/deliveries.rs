@@ -28,11 +28,16 @@ impl App {
         let found = found?;
         let (delivery, attempts) = found.ok_or_else(|| Error::not_found("delivery", id))?;
         let event = self.manage.event(space, delivery.event_sequence).await?;
-        let payload = event.map(|stored| {
-            let text = || String::from_utf8_lossy(&stored.event.payload).into_owned();
-            serde_json::from_slice(&stored.event.payload).unwrap_or_else(|_| Value::from(text()))
+        let event = event.map(|stored| stored.event);
+        let bodies = self.bodies(space, &delivery, event.as_ref(), &attempts);
+        let bodies = bodies.await?;
+        let payload = event.map(|event| {
+            let text = || String::from_utf8_lossy(&event.payload).into_owned();
+            serde_json::from_slice(&event.payload).unwrap_or_else(|_| Value::from(text()))
         });
-        let attempts: Vec<AttemptView> = attempts.into_iter().map(AttemptView::from).collect();
+        let attempts = attempts.into_iter().zip(bodies);
+        let attempts = attempts.map(|(attempt, body)| AttemptView::from(attempt).with_body(body));
+        let attempts: Vec<AttemptView> = attempts.collect();
         let delivery = DeliveryView::from(delivery);
         let is_waiting = delivery.status == crate::view::StatusView::Retrying;
         let next = attempts.last().and_then(|last| last.next_attempt_at);

@@ -2,12 +2,15 @@
 
 use askama::Template;
 use axum::extract::Path;
+use jiff::Timestamp;
 use serde_json::{Map, Value};
+use tidings_core::name::Space;
 use tidings_core::token::Scope;
 use tidings_manage::Via;
 use tidings_manage::audit::Record;
 
 use super::answer::{Answer, html};
+use super::fields::Fields;
 use super::frame::Frame;
 use super::guard::{Asked, Visitor};
 use super::words::Moment;
@@ -51,15 +54,40 @@ pub(crate) async fn list(
 ) -> Answer {
     visitor.need_admin()?;
     let space = visitor.space(&space, Scope::Admin)?;
-    let before: Option<u64> = asked.parse("before");
-    let records = visitor
-        .desk
-        .app
-        .manage
-        .records(Some(&space), before, PAGE)
-        .await?;
     let here = format!("/s/{space}/audit");
-    let row = |record: &Record| Row {
+    let frame = visitor.frame("Audit log", "audit", &space).await?;
+    page(&visitor, Some(&space), here, &asked, frame).await
+}
+
+/// The list of the installation, tokens and spaces included, for administrators.
+pub(crate) async fn list_all(visitor: Visitor, Asked(asked): Asked) -> Answer {
+    visitor.need_admin()?;
+    let frame = visitor.admin_frame("All changes", "audit-all").await?;
+    page(&visitor, None, String::from("/admin/audit"), &asked, frame).await
+}
+
+async fn page(
+    visitor: &Visitor,
+    space: Option<&Space>,
+    here: String,
+    asked: &Fields,
+    frame: Frame,
+) -> Answer {
+    let before: Option<u64> = asked.parse("before");
+    let manage = &visitor.desk.app.manage;
+    let records = manage.records(space, before, PAGE).await?;
+    let rows = records.items.iter().map(|record| row(record, visitor.now));
+    Ok(html(&Page {
+        rows: rows.collect(),
+        older: records.next.map(|place| format!("{here}?before={place}")),
+        is_first: before.is_none(),
+        first: here,
+        frame,
+    }))
+}
+
+fn row(record: &Record, now: Timestamp) -> Row {
+    Row {
         action: record.action.clone(),
         target: record.target.clone(),
         who: record.actor.to_string(),
@@ -72,16 +100,9 @@ pub(crate) async fn list(
             .space
             .as_ref()
             .map_or_else(String::new, ToString::to_string),
-        at: Moment::new(record.at, visitor.now),
+        at: Moment::new(record.at, now),
         changes: changes(&record.old, &record.new),
-    };
-    Ok(html(&Page {
-        rows: records.items.iter().map(row).collect(),
-        older: records.next.map(|place| format!("{here}?before={place}")),
-        is_first: before.is_none(),
-        first: here,
-        frame: visitor.frame("Audit log", "audit", &space).await?,
-    }))
+    }
 }
 
 /// The fields that differ.

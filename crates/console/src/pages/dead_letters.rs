@@ -2,16 +2,19 @@
 
 use askama::Template;
 use axum::extract::Path;
+use jiff::Timestamp;
 use tidings_core::id::DeliveryId;
 use tidings_core::name::Space;
 use tidings_core::token::Scope;
 
-use super::answer::{Answer, Oops, html, see};
+use super::answer::{Answer, Confirm, Oops, html, see};
 use super::deliveries::Row;
+use super::fields::Fields;
 use super::frame::Frame;
-use super::guard::{Asked, Posted, Visitor};
-use super::words::plural;
+use super::guard::{Asked, Posted, Visitor, webhook_id};
+use super::words::{number, plural};
 use crate::log::{Cursor, DeliveryFilter, Status};
+use crate::ops::NewReplay;
 
 const PAGE: usize = 50;
 
@@ -29,6 +32,8 @@ struct Page {
     older: Option<String>,
     is_first: bool,
     first: String,
+    /// Where all of it is sent again.
+    all: String,
 }
 
 /// The list.
@@ -80,6 +85,7 @@ pub(crate) async fn list(
         older: found.next.map(url),
         is_first,
         first: format!("{here}?{}", asked.with("cursor", "")),
+        all: format!("{here}/redeliver-all?{}", asked.with("cursor", "")),
         base,
     }))
 }
@@ -103,6 +109,93 @@ fn notice(sent: Option<u64>, failed: Option<u64>) -> (String, &'static str) {
             (text, "warn")
         }
     }
+}
+
+/// Asks before everything is sent again that the list shows, page by page.
+pub(crate) async fn ask_all(
+    visitor: Visitor,
+    Path(space): Path<String>,
+    Asked(asked): Asked,
+) -> Answer {
+    let space = visitor.space(&space, Scope::DeliveriesWrite)?;
+    let wanted = all_of(&asked, visitor.now)?;
+    let count = visitor.desk.app.count_replay(&space, &wanted).await?;
+    let frame = visitor
+        .frame("Redeliver dead letters", "dead-letters", &space)
+        .await?;
+    let back = format!("/s/{space}/dead-letters?{}", asked.with("cursor", ""));
+    let which = match (&wanted.webhook, wanted.topics.is_empty()) {
+        (None, true) => "of all webhooks",
+        (None, false) => "of all webhooks and this topic",
+        (Some(_), true) => "of this webhook",
+        (Some(_), false) => "of this webhook and topic",
+    };
+    let paragraphs = vec![
+        match count {
+            0 => String::from("Nothing was given up that fits: there is nothing to send again."),
+            1 => format!("1 dead letter {which} is sent again, under its id."),
+            count => format!(
+                "{} dead letters {which} are sent again, each under its id.",
+                number(count)
+            ),
+        },
+        String::from(
+            "It goes slowly, behind everything else, shows its progress and can be cancelled. \
+             Those of disabled or deleted webhooks stay dead letters.",
+        ),
+    ];
+    Ok(html(&Confirm {
+        heading: String::from("Redeliver dead letters?"),
+        frame: Frame {
+            live: None,
+            ..frame
+        },
+        paragraphs,
+        action: format!("/s/{space}/dead-letters/redeliver-all"),
+        hidden: ["webhook", "topic"]
+            .map(|name| (name.to_owned(), asked.text(name).to_owned()))
+            .into(),
+        verb: "Redeliver all",
+        dangerous: false,
+        problem: String::new(),
+        back,
+        back_text: String::from("Dead letters"),
+    }))
+}
+
+/// Sends them again, as a replay with progress.
+pub(crate) async fn redeliver_all(
+    visitor: Visitor,
+    Path(space): Path<String>,
+    Posted(fields): Posted,
+) -> Answer {
+    let space = visitor.space(&space, Scope::DeliveriesWrite)?;
+    let wanted = all_of(&fields, visitor.now)?;
+    let app = &visitor.desk.app;
+    let replay = app.start_replay(&visitor.actor(), &space, &wanted).await?;
+    Ok(see(&format!("/s/{space}/replays/{}", replay.id)))
+}
+
+/// Everything that was given up until now and that a list shows.
+fn all_of(fields: &Fields, now: Timestamp) -> Answer<NewReplay> {
+    let webhook = match fields.text("webhook") {
+        "" => None,
+        id => Some(webhook_id(id)?),
+    };
+    let topics = match fields.text("topic") {
+        "" => Vec::new(),
+        topic => {
+            let read = topic.parse();
+            vec![read.map_err(|error| Oops::Invalid(format!("The topic {topic}: {error}.")))?]
+        }
+    };
+    Ok(NewReplay {
+        webhook,
+        from: Timestamp::UNIX_EPOCH,
+        to: Some(now),
+        topics,
+        only_failed: true,
+    })
 }
 
 /// Sends the ticked ones again.

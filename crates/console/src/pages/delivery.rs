@@ -2,9 +2,9 @@
 
 use askama::Template;
 use axum::extract::Path;
+use bytes::Bytes;
 use jiff::Timestamp;
 use tidings_core::id::DeliveryId;
-use tidings_core::name::Space;
 use tidings_core::token::Scope;
 use tidings_proto::{timestamp_from_wire, v1};
 
@@ -18,6 +18,8 @@ use crate::log::{Delivery, Status};
 
 /// Of the event that the body was made of, so much is shown.
 pub(super) const BODY_CHARS_MAX: usize = 64 << 10;
+/// A longer body is left to a file.
+const CURL_BODY_BYTES_MAX: usize = 32 << 10;
 const HIDDEN: &str = "***";
 
 /// A phase of a request.
@@ -45,6 +47,9 @@ struct Attempt {
     url: String,
     request_headers: Vec<(String, String)>,
     body_bytes: String,
+    /// Empty if it is not known any more.
+    body: String,
+    is_body_unknown: bool,
     curl: String,
     http_version: String,
     response_headers: Vec<(String, String)>,
@@ -73,7 +78,8 @@ struct Page {
     next_text: String,
     notice: &'static str,
     notice_tone: &'static str,
-    body: String,
+    /// The event's, empty if the event is gone.
+    payload: String,
     attempts: Vec<Attempt>,
 }
 
@@ -123,6 +129,10 @@ pub(crate) async fn show(
         ),
         _ => ("", ""),
     };
+    let stored = app.manage.event(&space, delivery.event_sequence).await?;
+    let event = stored.map(|stored| stored.event);
+    let bodies = app.bodies(&space, &delivery, event.as_ref(), &attempts);
+    let bodies = bodies.await?;
     let next = next_attempt(&delivery, &attempts);
     let (reason_label, reason) = reason(&delivery);
     let frame = visitor.frame(&delivery.topic, "deliveries", &space).await?;
@@ -140,8 +150,10 @@ pub(crate) async fn show(
         }),
         notice,
         notice_tone,
-        body: body(&visitor, &space, &delivery).await?,
-        attempts: shown(&attempts, visitor.now),
+        payload: event.map_or_else(String::new, |event| {
+            readable(&event.payload, BODY_CHARS_MAX)
+        }),
+        attempts: shown(&attempts, &bodies, visitor.now),
         id: delivery.id,
         topic: delivery.topic,
         webhook: delivery.webhook,
@@ -193,23 +205,18 @@ fn time(wire: Option<prost_types::Timestamp>) -> Option<Timestamp> {
     wire.and_then(|wire| timestamp_from_wire(&wire))
 }
 
-/// The event's payload, of which the request's body was made.
-async fn body(visitor: &Visitor, space: &Space, delivery: &Delivery) -> Answer<String> {
-    let manage = &visitor.desk.app.manage;
-    let stored = manage.event(space, delivery.event_sequence).await?;
-    let payload = stored.map(|stored| stored.event.payload);
-    Ok(payload.map_or_else(String::new, |payload| readable(&payload, BODY_CHARS_MAX)))
-}
-
 /// The newest first.
-fn shown(attempts: &[v1::Attempt], now: Timestamp) -> Vec<Attempt> {
-    let newest_first = attempts.iter().rev().enumerate();
+fn shown(attempts: &[v1::Attempt], bodies: &[Option<Bytes>], now: Timestamp) -> Vec<Attempt> {
+    let newest_first = attempts.iter().zip(bodies).rev().enumerate();
     newest_first
-        .map(|(index, attempt)| one(attempt, index == 0, now))
+        .map(|(index, (attempt, body))| Attempt {
+            open: index == 0,
+            ..one(attempt, body.as_deref(), now)
+        })
         .collect()
 }
 
-fn one(attempt: &v1::Attempt, open: bool, now: Timestamp) -> Attempt {
+fn one(attempt: &v1::Attempt, body: Option<&[u8]>, now: Timestamp) -> Attempt {
     let request = attempt.request.clone().unwrap_or_default();
     let response = attempt.response.clone().unwrap_or_default();
     let timings = attempt.timings.unwrap_or_default();
@@ -218,7 +225,7 @@ fn one(attempt: &v1::Attempt, open: bool, now: Timestamp) -> Attempt {
     Attempt {
         number: attempt.number,
         at: Moment::maybe(time(attempt.started_at), now),
-        open,
+        open: false,
         tone: if is_good { "ok" } else { "bad" },
         status: match response.status {
             0 => String::new(),
@@ -241,7 +248,9 @@ fn one(attempt: &v1::Attempt, open: bool, now: Timestamp) -> Attempt {
                 text: format!("{text} {}", chart::micros(*us)),
             })
             .collect(),
-        curl: curl(&request),
+        curl: curl(&request, body),
+        body: body.map_or_else(String::new, |body| readable(body, BODY_CHARS_MAX)),
+        is_body_unknown: body.is_none() && request.body_bytes > 0,
         method: request.method,
         url: request.url,
         request_headers: pairs(&request.headers),
@@ -312,7 +321,7 @@ fn pairs(headers: &[v1::Header]) -> Vec<(String, String)> {
 }
 
 /// The request as a command, without what is secret.
-fn curl(request: &v1::Request) -> String {
+fn curl(request: &v1::Request, body: Option<&[u8]>) -> String {
     let mut command = format!(
         "curl -i -X {} {}",
         quote(&request.method),
@@ -325,10 +334,27 @@ fn curl(request: &v1::Request) -> String {
             command.push_str(&quote(&format!("{}: {}", header.name, header.value)));
         }
     }
-    if request.body_bytes > 0 {
-        command.push_str(" \\\n  --data-binary @body.json");
+    let text = body.filter(|body| body.len() <= CURL_BODY_BYTES_MAX);
+    let text = text.and_then(|body| std::str::from_utf8(body).ok());
+    match text {
+        _ if request.body_bytes == 0 => {}
+        // A shell takes no NUL.
+        Some(text) if !text.contains('\0') => {
+            command.push_str(" \\\n  --data-binary ");
+            command.push_str(&quote_body(text));
+        }
+        _ => command.push_str(" \\\n  --data-binary @body.json"),
     }
     command
+}
+
+/// As a word of a shell that curl takes for the body itself.
+fn quote_body(text: &str) -> String {
+    match text.strip_prefix('@') {
+        // It would be the name of a file.
+        Some(_) => String::from("@body.json"),
+        None => quote(text),
+    }
 }
 
 /// As a word of a shell.
@@ -363,13 +389,21 @@ mod tests {
             ],
             body_bytes: 5,
         };
-        let command = curl(&request);
+        let command = curl(&request, Some(b"it's $x"));
         assert!(
             command.contains(r"'https://a.example/?x=$(id)'\'''"),
             "{command}"
         );
         assert!(command.contains(r"'x-note: it'\''s `id`'"), "{command}");
         assert!(!command.contains("authorization") && !command.contains("content-length"));
+        assert!(
+            command.ends_with(r"--data-binary 'it'\''s $x'"),
+            "{command}"
+        );
+        for unusable in [None, Some(&b"\xff"[..]), Some(b"@/etc/passwd"), Some(b"\0")] {
+            let command = curl(&request, unusable);
+            assert!(command.ends_with("--data-binary @body.json"), "{command}");
+        }
     }
 
     #[test]

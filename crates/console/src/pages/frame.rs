@@ -125,6 +125,7 @@ impl Frame {
             links.push(link("spaces", "Spaces", "space", "/admin/spaces"));
             links.push(link("tokens", "Tokens", "token", "/admin/tokens"));
             links.push(link("status", "Status", "status", "/admin/status"));
+            links.push(link("audit-all", "All changes", "audit", "/admin/audit"));
         }
         links
     }

@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tidings_core::name::Space;
 use tidings_core::token::Scope;
-use tidings_core::webhook::{Status as EndpointStatus, Webhook};
-use tidings_manage::webhook::Kept;
+use tidings_core::webhook::{SigningSecret, Status as EndpointStatus};
+use tidings_manage::webhook::{Kept, Saved};
 
 use super::answer::{Answer, html};
 use super::chart;
@@ -40,18 +40,20 @@ pub(crate) struct Secret {
     pub(crate) name: String,
     pub(crate) label: &'static str,
     pub(crate) text: &'static str,
-    pub(crate) secret: String,
+    /// Each with its label.
+    pub(crate) secrets: Vec<(String, String)>,
     pub(crate) done: &'static str,
     pub(crate) warnings: Vec<String>,
 }
 
-/// That page for a webhook's signing secret, which is still to be filled in.
+/// That page for the signing secrets that were made for a webhook.
 async fn secret_page(
     visitor: &Visitor,
     space: &Space,
-    webhook: &Webhook,
+    saved: &Saved,
     heading: &str,
 ) -> Answer<Secret> {
+    let (webhook, made) = (&saved.kept.webhook, &saved.made);
     let frame = visitor.frame(heading, "webhooks", space).await?;
     Ok(Secret {
         frame: Frame {
@@ -61,12 +63,27 @@ async fn secret_page(
         base: format!("/s/{space}"),
         back: format!("/s/{space}/webhooks/{}", webhook.id),
         name: shown_name(&webhook.definition.name, &webhook.definition.url),
-        label: "Signing secret",
+        label: match made.len() {
+            0 | 1 => "Signing secret",
+            _ => "Signing secrets",
+        },
         text: "Your receiver needs it to verify that requests come from here.",
-        secret: String::new(),
+        secrets: made.iter().map(labelled).collect(),
         done: "To the webhook",
         warnings: Vec::new(),
     })
+}
+
+/// A secret with what it is for.
+fn labelled(secret: &SigningSecret) -> (String, String) {
+    let label = match secret.schemes.as_slice() {
+        [] => String::from("Signing secret"),
+        schemes => {
+            let names: Vec<_> = schemes.iter().map(ToString::to_string).collect();
+            format!("Signing secret for {}", names.join(", "))
+        }
+    };
+    (label, secret.key.expose().to_owned())
 }
 
 /// That an endpoint is paused, and until when.

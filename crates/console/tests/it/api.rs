@@ -139,6 +139,8 @@ async fn what_became_of_an_event_is_told_and_a_failed_delivery_is_sent_again() {
     assert_eq!(attempt["response"]["status"], 500);
     assert!(attempt["timings"]["totalUs"].as_u64().unwrap() > 0);
     assert_eq!(detail["payload"]["title"], "<script>alert(1)</script>");
+    let sent = String::from_utf8(receiver.requests()[0].body.to_vec()).unwrap();
+    assert_eq!(attempt["request"]["body"], sent.as_str());
 
     let event = http.get("/spaces/acme/events/evt_1").await.expect(200);
     let outcome = |wanted: &Value| {
@@ -319,6 +321,31 @@ async fn lists_go_on_page_by_page() {
         ids.sort();
         ids.dedup();
         assert_eq!((ids.len(), seen.len()), (5, 5), "{list}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_unknown_or_garbled_is_told_apart_from_what_is_empty() {
+    let platform = Platform::start().await;
+    let http = &platform.http;
+    let made = platform
+        .webhook("acme", "http://127.0.0.1:1234/", json!({}))
+        .await;
+    let path = format!("/spaces/acme/webhooks/{}", made["id"].as_str().unwrap());
+    platform.items(&format!("{path}/deliveries"), 0).await;
+    let nobody = http.get("/spaces/acme/webhooks/wh_nobody/deliveries").await;
+    assert_eq!(nobody.problem(404), "not_found");
+    for list in [
+        "/spaces/acme/webhooks",
+        "/spaces/acme/deliveries",
+        "/spaces/acme/dead-letters",
+        "/spaces/acme/events",
+        "/spaces/acme/audit",
+    ] {
+        let garbled = http.get(&format!("{list}?cursor=%2E%2E%2F%00")).await;
+        assert_eq!(garbled.problem(400), "bad_query", "{list}");
+        let none = http.get(&format!("{list}?limit=0")).await;
+        assert_eq!(none.problem(400), "bad_query", "{list}");
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::json;
 use tidings_nats::egress::Registry;
+use tidings_nats::topology::WEBHOOKS_BUCKET;
 use tidings_testkit::{Answer as Reply, Receiver, eventually};
 
 use crate::http::{Answer, Http};
@@ -80,6 +81,7 @@ fn pages(webhook: &str) -> Vec<(String, &'static str)> {
         ("deliveries", "deliveries:read"),
         ("events", "deliveries:read"),
         ("dead-letters", "deliveries:read"),
+        ("dead-letters/redeliver-all", "deliveries:write"),
         ("replays", "deliveries:read"),
         ("audit", "admin"),
         ("settings", "admin"),
@@ -110,6 +112,7 @@ fn forms(webhook: &str) -> Vec<(String, &'static str)> {
         ("webhooks/dry-run", "webhooks:write"),
         ("deliveries/dlv_1/redeliver", "deliveries:write"),
         ("dead-letters/redeliver", "deliveries:write"),
+        ("dead-letters/redeliver-all", "deliveries:write"),
         ("replays/rpl_1/cancel", "deliveries:write"),
         ("settings", "admin"),
     ]
@@ -499,4 +502,157 @@ async fn outgoing_addresses_are_shown_with_the_time_from_which_they_hold() {
         page.contains("203.0.113.0/28</code> <span class=\"badge info\">from 2999-01-01"),
         "{page}"
     );
+}
+
+#[tokio::test]
+async fn every_secret_that_was_made_is_shown_once_and_each_change_is_in_the_record() {
+    let platform = Platform::start().await;
+    let token = platform.token(None, &["admin"]).await;
+    let browser = Browser::sign_in(&platform, &token).await;
+    let fields = json!({"signing": {"schemes": ["standard-v1", "standard-v1a"]}});
+    let url = "http://127.0.0.1:1234/";
+    let made = platform.webhook("acme", url, fields).await;
+    let id = made["id"].as_str().unwrap();
+    let page = browser
+        .post(&format!("/s/acme/webhooks/{id}/rotate"), "")
+        .await;
+    assert_eq!(page.status, 201);
+    for begin in ["value=\"whsec_", "value=\"whsk_"] {
+        assert_eq!(page.text.matches(begin).count(), 1, "{}", page.text);
+    }
+    let page = browser.get("/admin/audit").await;
+    assert_eq!(page.status, 200);
+    // That of the space, and that of the installation.
+    for action in ["webhook.secret.add", "token.create"] {
+        assert!(page.text.contains(action), "{action}: {}", page.text);
+    }
+    assert!(!page.text.contains("whsec_") && !page.text.contains("whsk_"));
+    let own = platform.token(Some("acme"), &["webhooks:read"]).await;
+    let other = Browser::sign_in(&platform, &own).await;
+    assert_eq!(other.get("/admin/audit").await.status, 403);
+}
+
+#[tokio::test]
+async fn all_dead_letters_that_fit_are_sent_again_with_progress() {
+    let platform = Platform::start_with(&["--replay-rate", "500"]).await;
+    let token = platform.token(None, &["admin"]).await;
+    let browser = Browser::sign_in(&platform, &token).await;
+    let receiver = Receiver::answering([500]).await;
+    let once = json!({"delivery": {"maxRetries": 0}});
+    platform
+        .webhook("acme", &receiver.url("/a"), once.clone())
+        .await;
+    platform.webhook("acme", &receiver.url("/b"), once).await;
+    for number in 0..3 {
+        let topic = ["Entry.publish", "Asset.delete"][usize::from(number == 2)];
+        let id = format!("evt_{number}");
+        platform.publish("acme", &id, topic).await;
+    }
+    platform
+        .items("/spaces/acme/deliveries?status=dead", 6)
+        .await;
+    receiver.set_answers(204);
+    let asked = browser
+        .get("/s/acme/dead-letters/redeliver-all?topic=Entry.publish")
+        .await;
+    let said = "4 dead letters of all webhooks and this topic";
+    assert!(asked.text.contains(said), "{}", asked.text);
+    let begun = browser
+        .post("/s/acme/dead-letters/redeliver-all", "topic=Entry.publish")
+        .await;
+    assert_eq!(begun.status, 303, "{begun:?}");
+    let page = begun.header("location").to_owned();
+    eventually(SOON, "all of them were sent again", async || {
+        let page = browser.get(&page).await;
+        page.text.contains("4 of 4 sent again")
+    })
+    .await;
+    platform
+        .items("/spaces/acme/deliveries?status=delivered", 4)
+        .await;
+    // What did not fit is still there.
+    platform.items("/spaces/acme/dead-letters", 2).await;
+    let wrong = browser
+        .get("/s/acme/dead-letters/redeliver-all?topic=nonsense")
+        .await;
+    assert_eq!(wrong.status, 422);
+}
+
+#[tokio::test]
+async fn the_command_for_a_shell_carries_the_body_that_was_sent() {
+    let platform = Platform::start().await;
+    let token = platform.token(None, &["admin"]).await;
+    let browser = Browser::sign_in(&platform, &token).await;
+    let receiver = Receiver::start().await;
+    let made = platform
+        .webhook("acme", &receiver.url("/"), json!({}))
+        .await;
+    platform.publish("acme", "evt_1", "Entry.publish").await;
+    let sent = platform
+        .items("/spaces/acme/deliveries?status=delivered", 1)
+        .await;
+    let path = format!("/s/acme/deliveries/{}", sent[0]["id"].as_str().unwrap());
+    let page = browser.get(&path).await;
+    let begin = "--data-binary &#39;{&#34;type&#34;:&#34;Entry.publish&#34;";
+    assert!(page.text.contains(begin), "{}", page.text);
+    // Once the webhook would send something else, nothing is claimed.
+    let own = format!("/spaces/acme/webhooks/{}", made["id"].as_str().unwrap());
+    let change = json!({"format": "contentful"});
+    let json = [("content-type", "application/json")];
+    let changed = platform
+        .http
+        .send(Method::PATCH, &own, &json, Some(change.to_string()));
+    changed.await.expect(200);
+    let page = browser.get(&path).await;
+    let said = "The webhook was changed since, so it cannot be shown as it was sent.";
+    assert!(page.text.contains(said), "{}", page.text);
+}
+
+#[tokio::test]
+async fn thousands_of_webhooks_of_a_space_are_listed_quickly_and_page_by_page() {
+    const MANY: usize = 5_000;
+    let platform = Platform::start().await;
+    let token = platform.token(None, &["admin"]).await;
+    let browser = Browser::sign_in(&platform, &token).await;
+    let url = "http://127.0.0.1:1234/";
+    let made = platform.webhook("acme", url, json!({})).await;
+    let id = made["id"].as_str().unwrap();
+    let bucket = platform.context.get_key_value(WEBHOOKS_BUCKET).await;
+    let bucket = bucket.unwrap();
+    let stored = bucket.get(format!("acme.{id}")).await.unwrap().unwrap();
+    let stored = String::from_utf8(stored.to_vec()).unwrap();
+    let mut waits = Vec::new();
+    for number in 1..MANY {
+        let other = format!("wh_{number:05}");
+        let subject = format!("$KV.{WEBHOOKS_BUCKET}.acme.{other}");
+        let value = stored.replace(id, &other).into_bytes();
+        waits.push(
+            platform
+                .context
+                .publish(subject, value.into())
+                .await
+                .unwrap(),
+        );
+        if waits.len() == 500 || number == MANY - 1 {
+            for wait in waits.drain(..) {
+                wait.await.unwrap();
+            }
+        }
+    }
+    let begin = tokio::time::Instant::now();
+    let page = browser.get("/s/acme/webhooks").await;
+    let took = begin.elapsed();
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("Page 1 of 200"), "{}", page.text);
+    assert!(page.text.len() < 200_000, "{} bytes", page.text.len());
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let found = browser.get("/s/acme/webhooks?q=wh_04321").await;
+    assert!(found.text.contains("switch-wh_04321") && !found.text.contains("Page 1"));
+    let first = platform
+        .http
+        .get("/spaces/acme/webhooks?limit=200")
+        .await
+        .expect(200);
+    assert_eq!(first["items"].as_array().unwrap().len(), 200);
+    assert!(first["nextCursor"].is_string());
 }

@@ -149,7 +149,7 @@ pub(crate) async fn make_token(visitor: Visitor, Posted(fields): Posted) -> Answ
                 name: String::from("Tokens"),
                 label: "Access token",
                 text: "Whoever has it may do what it is good for.",
-                secret: token.expose().to_owned(),
+                secrets: vec![(String::from("Access token"), token.expose().to_owned())],
                 done: "To the tokens",
                 warnings: Vec::new(),
             };

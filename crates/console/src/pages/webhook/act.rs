@@ -17,7 +17,7 @@ use super::super::answer::{Answer, Confirm, Oops, html, see};
 use super::super::desk::shown_name;
 use super::super::frame::Frame;
 use super::super::guard::{Posted, Visitor, webhook_id};
-use super::{Secret, secret_page};
+use super::secret_page;
 
 /// How long a replaced secret goes on signing.
 const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -197,15 +197,11 @@ pub(crate) async fn rotate(visitor: Visitor, place: Place) -> Answer {
     let saved = manage
         .add_signing_secret(meant.target(&actor), None, GRACE)
         .await?;
-    let Some(made) = saved.made.first() else {
+    if saved.made.is_empty() {
         return Ok(meant.done("?tab=settings"));
-    };
+    }
     let heading = "New signing secret";
-    let page = secret_page(&meant.visitor, &meant.space, &saved.kept.webhook, heading).await?;
-    let page = Secret {
-        secret: made.key.expose().to_owned(),
-        ..page
-    };
+    let page = secret_page(&meant.visitor, &meant.space, &saved, heading).await?;
     Ok((StatusCode::CREATED, html(&page)).into_response())
 }
 

@@ -174,16 +174,15 @@ pub(crate) async fn save(
 async fn created(visitor: &Visitor, space: &Space, saved: Saved) -> Answer {
     visitor.desk.changed();
     let kept = &saved.kept;
-    let Some(made) = saved.made.first() else {
+    if saved.made.is_empty() {
         return Ok(see(&format!("/s/{space}/webhooks/{}", kept.webhook.id)));
-    };
+    }
     let heading = match kept.webhook.version {
         1 => "Webhook created",
         _ => "Webhook saved",
     };
-    let page = secret_page(visitor, space, &kept.webhook, heading).await?;
+    let page = secret_page(visitor, space, &saved, heading).await?;
     let page = super::Secret {
-        secret: made.key.expose().to_owned(),
         warnings: saved
             .warnings
             .iter()

@@ -12,11 +12,10 @@ use tidings_core::event::{Entity, Event};
 use tidings_core::format::{Content, Template as RequestTemplate};
 use tidings_core::id::{DeliveryId, EventId, WebhookId};
 use tidings_core::name::{Environment, Space};
-use tidings_core::secret::Secret;
-use tidings_core::signature::{ENTROPY_BYTES, secret_for};
-use tidings_core::webhook::{Definition, SCHEMA_VERSION, Scheme, SigningSecret, Webhook};
+use tidings_core::webhook::{Definition, SCHEMA_VERSION, Webhook};
 
 use super::super::layout::readable;
+use crate::conceal::conceal;
 
 const HIDDEN: &str = "•••";
 const BODY_CHARS_MAX: usize = 4_000;
@@ -80,32 +79,6 @@ pub(crate) fn render(
         headers: shown_headers(&rendered.headers),
         body: readable(&rendered.body, BODY_CHARS_MAX),
     })
-}
-
-/// Puts something else in the place of every secret.
-fn conceal(definition: &mut Definition) {
-    for (field, secret) in definition.secrets_mut() {
-        if !field.starts_with("signing/") {
-            *secret = Secret::new("hidden");
-        }
-    }
-    for header in definition.headers.iter_mut().filter(|header| header.secret) {
-        header.value.get_or_insert_with(|| Secret::new("hidden"));
-    }
-    if let Some(auth) = &mut definition.basic_auth {
-        auth.password.get_or_insert_with(|| Secret::new("hidden"));
-    }
-    let signing = &mut definition.signing;
-    let schemes = match signing.schemes.as_slice() {
-        [] => Scheme::of_format(definition.format),
-        named => named,
-    };
-    let secret = |scheme: &Scheme| {
-        let key = secret_for(*scheme, &[7; ENTROPY_BYTES]);
-        SigningSecret::new(String::from("sec_preview"), key)
-    };
-    signing.secrets = schemes.iter().map(secret).collect();
-    signing.schemes = schemes.to_vec();
 }
 
 /// A topic that the webhook wants.
