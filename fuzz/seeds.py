@@ -88,5 +88,25 @@ def filters() -> None:
         write("filters", f"{json.dumps([condition])}\n{payload}".encode())
 
 
+def transformations() -> None:
+    url = "https://a.example.com/i/{ /payload/sys/id }?t={ /topic }"
+    headers = [{"key": "X-A", "value": "{ /payload/fields/title/en-US } { /user/sys/id }"}]
+    bodies = ["{ /payload }", "{ /event }", "<{ /payload/fields/a.b~1c }>", ["{ /topic }", None, 1.50],
+              {"z": "{ /payload/fields }", "a": {"b": ["{ /event/entity/locales/0 }"]}}, "{ /payload/a", "{{x}}"]
+    media = [None, "application/json", "application/x-www-form-urlencoded; charset=utf-8", "a/b+json"]
+    formats = ["standard", "contentful", "umbraco", "cloudevents-binary", "cloudevents-structured"]
+    methods = [None, "PUT", "PATCH", "GET", "DELETE"]
+    for index, body in enumerate(bodies * 4):
+        fields = {"transformation": {"body": body, "contentType": media[index % len(media)],
+                                     "method": methods[index % len(methods)]}}
+        if index % 3 == 0:
+            fields |= {"url": url, "headers": headers}
+        if index % 2 == 0:
+            fields["format"] = formats[index % len(formats)]
+        payload = PAYLOADS[index % len(PAYLOADS)]
+        write("transformations", f"{json.dumps(fields)}\n{payload}".encode())
+
+
 events()
 filters()
+transformations()
