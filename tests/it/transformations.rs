@@ -50,8 +50,8 @@ async fn url_headers_and_body_are_rendered_signed_and_recorded() {
     let path = "/indexes/i/5Ks%2FD%20b?v=9007199254740993";
     assert_eq!(request.uri, path);
     let body = concat!(
-        r#"{"fields":{"title":{"en-US":"Hé\nllo"}},"missing":null,"#,
-        r#""text":"Entry.publish of home","version":9007199254740993}"#
+        r#"{"version":9007199254740993,"fields":{"title":{"en-US":"Hé\nllo"}},"#,
+        r#""text":"Entry.publish of home","missing":null}"#
     );
     assert_eq!(request.body, body);
     let header = |name| request.header(name).unwrap_or_default();

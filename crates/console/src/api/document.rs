@@ -81,6 +81,8 @@ pub fn document() -> Value {
             complete(operation);
         }
     }
+    // The file in docs/ is compared with it.
+    document.sort_all_objects();
     document
 }
 

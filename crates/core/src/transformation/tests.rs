@@ -56,7 +56,7 @@ fn a_whole_pointer_keeps_the_value_byte_for_byte() {
         ("/user/sys/id", r#""user-42""#),
         (
             "/user",
-            r#"{"sys":{"id":"user-42","linkType":"User","type":"Link"}}"#,
+            r#"{"sys":{"type":"Link","linkType":"User","id":"user-42"}}"#,
         ),
         ("/event/id", r#""e1""#),
         ("/event/space", r#""acme""#),
@@ -129,14 +129,14 @@ fn inside_text_a_value_becomes_text() {
 }
 
 #[test]
-fn a_template_is_any_json_and_names_are_no_templates() {
+fn a_template_is_any_json_keeps_its_order_and_names_are_no_templates() {
     let template = json!({
         "entryId": "{ /payload/sys/id }", "{ /topic }": 1, "\"": [null, true, 1.5, "plain"],
-        "nested": { "deep": [{ "version": "{ /payload/sys/version }" }] },
+        "b": { "z": 1, "a": 2 }, "nested": { "deep": [{ "version": "{ /payload/sys/version }" }] },
     });
     let expected = concat!(
-        r#"{"\"":[null,true,1.5,"plain"],"entryId":"5KsD","#,
-        r#""nested":{"deep":[{"version":9007199254740993}]},"{ /topic }":1}"#
+        r#"{"entryId":"5KsD","{ /topic }":1,"\"":[null,true,1.5,"plain"],"#,
+        r#""b":{"z":1,"a":2},"nested":{"deep":[{"version":9007199254740993}]}}"#
     );
     assert_eq!(body_of(template).unwrap(), expected);
     for literal in [json!("text"), json!(1), json!(false), json!([]), json!({})] {
@@ -197,8 +197,8 @@ fn a_form_is_made_of_the_body_or_of_the_formats_own() {
         },
     });
     let rendered = render_with(json!({ "transformation": transformation })).unwrap();
-    let expected = "Action=SendMessage&MessageBody=Entry.publish%2C5KsD&list%5B0%5D=1\
-                    &list%5B1%5D%5Bx%5D=true&sys%5Bversion%5D=9007199254740993";
+    let expected = "Action=SendMessage&MessageBody=Entry.publish%2C5KsD\
+                    &sys%5Bversion%5D=9007199254740993&list%5B0%5D=1&list%5B1%5D%5Bx%5D=true";
     assert_eq!(rendered.body, expected);
     assert_eq!(rendered.headers["content-type"], form);
     let fields = json!({ "transformation": { "contentType": form } });
