@@ -75,11 +75,14 @@ async fn what_is_no_event_is_buried_with_its_bytes_and_blocks_nothing() {
     let contradicting = event("Entry.publish").space("other").bytes();
     let truncated = event("Entry.publish").id("e4").bytes().slice(..20);
     let no_json = event("Entry.publish").payload(r#"{"a":"#).bytes();
-    let poison: [Bytes; 4] = [
+    let mut twice = event("Entry.publish").id("e5").bytes().to_vec();
+    twice.extend_from_slice(b"\x4a\x012");
+    let poison: [Bytes; 5] = [
         Bytes::from_static(b"\xff\xff\xff garbage"),
         contradicting,
         truncated,
         no_json,
+        twice.into(),
     ];
 
     for payload in &poison {
@@ -110,6 +113,7 @@ async fn what_is_no_event_is_buried_with_its_bytes_and_blocks_nothing() {
         "subject_mismatch",
         "bad_protobuf",
         "bad_json",
+        "duplicate_field",
     ];
     assert_eq!(codes, expected);
     platform.assert_settled().await;

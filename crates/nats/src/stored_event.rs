@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use tidings_core::event::{Event, EventError};
 use tidings_core::id::EventId;
 use tidings_core::json;
-use tidings_proto::{event_from_wire, timestamp_to_wire, v1};
+use tidings_proto::{event_from_wire, repeated_of_event, timestamp_to_wire, v1};
 
 use crate::publish::MESSAGE_ID;
 use crate::subject::{EventSubject, read_event};
@@ -89,6 +89,7 @@ fn open_parts(
         .ok_or_else(|| EventError::new("bad_subject", "", "the subject is not of five parts"))?;
     let wire = v1::Event::decode(payload.clone())
         .map_err(|error| EventError::new("bad_protobuf", "", error.to_string()))?;
+    check_repetition(payload)?;
     let missing = missing(&wire, subject, headers, place);
     let bytes = completed(payload, &missing);
     let wire = filled(wire, missing);
@@ -193,6 +194,19 @@ fn check_subject(event: &Event, subject: EventSubject<'_>) -> Result<(), EventEr
         return contradicts("/topic", event.topic.as_str(), subject.topic);
     }
     Ok(())
+}
+
+/// As ingest does: prost takes the last of two, others may take the first.
+fn check_repetition(event: &Bytes) -> Result<(), EventError> {
+    match repeated_of_event(event) {
+        Ok(None) => Ok(()),
+        Ok(Some(number)) => Err(EventError::new(
+            "duplicate_field",
+            "",
+            format!("the field {number} is there twice"),
+        )),
+        Err(error) => Err(EventError::new("bad_protobuf", "", error.to_string())),
+    }
 }
 
 /// Ingest checked this already; what was published straight to the stream was not.

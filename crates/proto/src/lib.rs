@@ -20,4 +20,6 @@ pub use convert::{
     delivery_to_wire, event_from_wire, event_to_wire,
 };
 pub use time::{timestamp_from_wire, timestamp_to_wire};
-pub use unknown::{append_to_letters_delivery, delivery_of_letter, unknown_of_delivery};
+pub use unknown::{
+    append_to_letters_delivery, delivery_of_letter, repeated_of_event, unknown_of_delivery,
+};

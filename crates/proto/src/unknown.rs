@@ -7,8 +7,28 @@ use prost::encoding::{DecodeContext, WireType, decode_key, encode_key, encode_va
 
 use crate::known;
 
+/// The numbers of the fields that an `Event` has once: all that are known but its context.
+const EVENTS_FIELDS: [u32; 9] = [1, 2, 3, 4, 5, 6, 7, 9, 15];
+
 /// The number of the field of a `DeadLetter` that holds its delivery.
 const LETTERS_DELIVERY: u32 = 6;
+
+/// The number of a field that an `Event` has twice although it can have it once. Readers differ in
+/// which of the two they take, so nobody should take either.
+///
+/// # Errors
+/// It is not of the wire form.
+pub fn repeated_of_event(event: &Bytes) -> Result<Option<u32>, DecodeError> {
+    let mut seen = [false; EVENTS_FIELDS.len()];
+    for field in fields(event) {
+        let number = field?.number;
+        let place = EVENTS_FIELDS.iter().position(|known| *known == number);
+        if place.is_some_and(|place| std::mem::replace(&mut seen[place], true)) {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}
 
 /// The fields of a `Delivery` that this version does not know, as they came.
 ///
@@ -136,5 +156,22 @@ mod tests {
         let delivery = delivery_of_letter(&bytes).unwrap();
         assert_eq!(unknown_of_delivery(&delivery).unwrap(), NEWER);
         assert_eq!(v1::Delivery::decode(delivery).unwrap().id, "dlv_1");
+    }
+
+    #[test]
+    fn an_events_fields_are_there_once_but_its_context() {
+        let event = v1::Event {
+            topic: "Entry.publish".into(),
+            payload: Bytes::from_static(b"1"),
+            context: [("a".into(), "1".into()), ("b".into(), "2".into())].into(),
+            ..v1::Event::default()
+        };
+        let once = event.encode_to_vec();
+        assert_eq!(repeated_of_event(&once.clone().into()), Ok(None));
+        let unknown = [&once[..], NEWER, NEWER].concat();
+        assert_eq!(repeated_of_event(&unknown.into()), Ok(None));
+        let twice = [&once[..], b"\x4a\x012"].concat();
+        assert_eq!(repeated_of_event(&twice.into()), Ok(Some(9)));
+        assert!(repeated_of_event(&Bytes::from_static(b"\x0a\x05a")).is_err());
     }
 }
