@@ -129,6 +129,42 @@ fn inside_text_a_value_becomes_text() {
 }
 
 #[test]
+fn odd_templates_are_rendered_as_they_read() {
+    for (template, body) in [
+        ("{  /topic  }", r#""Entry.publish""#),
+        ("{ /topic } ", r#""Entry.publish ""#),
+        ("\u{feff}{ /topic }", "\"\u{feff}Entry.publish\""),
+        ("}{ /topic }{", r#""}Entry.publish{""#),
+        ("{{ /topic }}", r#""{Entry.publish}""#),
+        ("{\t/topic }", r#""{\t/topic }""#),
+        ("{{sys.id}}", r#""{{sys.id}}""#),
+        ("{ /payload/fields/list/-1 }", "null"),
+        ("{ /payload/fields/list/- }", "null"),
+        ("{ /payload/fields/list/+1 }", "null"),
+        ("{ /payload/fields/list/00 }", "null"),
+        ("{ /payload/fields/list/18446744073709551616 }", "null"),
+        ("{ /payload/fields/list/length }", "null"),
+        ("{ /payload/fields/title/en-US/0 }", "null"),
+        ("{ /payload/ }", "null"),
+        ("{ /payload// }", "null"),
+        ("{ /payload/__proto__ }", "null"),
+        ("{ /payload/constructor/name }", "null"),
+        ("{ /payload/SYS/id }", "null"),
+        ("x{ /payload/fields/list/1/x }", r#""xtrue""#),
+        ("{ /payload/fields/huge }!", r#""1e999!""#),
+        ("{ /payload/fields/a~1b }", r#"{"~": 1.50}"#),
+        ("{ /user/sys/linkType }", r#""User""#),
+        ("{ /event/entity/locales }", r#"["en-US","de"]"#),
+        (
+            "{ /event/context }",
+            r#"{"bulkActionId":"b1","releaseId":"r1"}"#,
+        ),
+    ] {
+        assert_eq!(body_of(json!(template)).unwrap(), body, "{template}");
+    }
+}
+
+#[test]
 fn a_template_is_any_json_keeps_its_order_and_names_are_no_templates() {
     let template = json!({
         "entryId": "{ /payload/sys/id }", "{ /topic }": 1, "\"": [null, true, 1.5, "plain"],

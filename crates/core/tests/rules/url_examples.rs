@@ -80,6 +80,73 @@ fn every_rule_has_its_stable_code() {
     }
 }
 
+/// Own rows of the kinds of `ssrf-corpus.tsv`.
+#[test]
+fn no_spelling_leads_to_a_network_of_ours() {
+    for url in [
+        "http://[::ffff:0:127.0.0.1]/",
+        "http://[::127.0.0.1]/",
+        "http://[0:0:0:0:0:0:127.0.0.1]/",
+        "http://[::ffff:c0a8:0101]/",
+        "http://[::ffff:169.254.169.254]:8080/",
+        "http://[::ffff:0x7f.0.0.1]/",
+        "http://[::ffff:127.1]/",
+        "http://[64:ff9b::10.0.0.1]/",
+        "http://[64:ff9b::c0a8:1]:8080/",
+        "http://[2002:7f00:1::]/",
+        "http://[2002:a9fe:a9fe::1]/",
+        "http://[2001:db8::1]/",
+        "http://[2001:db8:ffff:ffff::]/",
+        "http://[100::1]/",
+        "http://[2001:3::1]/",
+        "http://[::2]/",
+        "http://[fe80::1%25en0]:8080/",
+        "http://[fe80::1%en0]/",
+        "http://[::1]:80@example.com/",
+        "http://198.18.0.1/",
+        "http://198.19.255.255/",
+        "http://203.0.113.9/",
+        "http://192.0.0.1/",
+        "http://100.64.0.1/",
+        "http://172.20.0.1:8080/",
+        "http://255.255.255.255/",
+        "http://0/",
+        "http://0x0/",
+        "http://00.0.0.0/",
+        "http://0x7F000001./",
+        "http://127.0.0.1%00.example.com/",
+        "http://127.0.0.1%2eexample.com/",
+        "http://127.0.0.1\u{ff0f}example.com/",
+        "http://\u{661}\u{662}\u{667}.0.0.1/",
+        "http://1\u{200d}27.0.0.1/",
+        "http://127.0.0.1:80%40example.com/",
+        "http://example.com:80:80/",
+        "http://example.com:+80/",
+        "http://example.com:0x50/",
+        "http://example.com:\u{ff18}\u{ff10}/",
+        "http://example.com:443a/",
+        "http://example.com:65536/",
+        "http://1.1.1.1:1/",
+        "http://user:@example.com/",
+        "http://:@example.com/",
+        "http://example.com@/",
+        "http://x.localdomain/",
+        "http://a.b.local./",
+        "http://a.INTERNAL/",
+        "http://foo.example/",
+        "https://example.com/\t",
+        "https://example.com/\u{7f}",
+        "\u{feff}https://example.com/",
+        "https://example.com\u{200b}/",
+        "https://exa\u{202e}mple.com/",
+        "https:\\\\example.com/",
+        "javascript:alert(1)",
+        "//example.com/",
+    ] {
+        assert_ne!(code(url, &UrlPolicy::default()), "ok", "{url}");
+    }
+}
+
 #[test]
 fn unusual_urls_of_public_hosts_are_accepted() {
     let longest = format!("https://example.com/{}", "a".repeat(2028));

@@ -294,6 +294,71 @@ fn pointers_reach_every_member() {
 }
 
 #[test]
+fn odd_conditions_come_to_what_they_say() {
+    assert_table(
+        PAYLOAD,
+        &[
+            (
+                json!({"not": {"in": [{"doc": "fields.missing"}, ["x"]]}}),
+                Unknown,
+            ),
+            (
+                json!({"not": {"regexp": [{"doc": "fields.missing"}, {"pattern": "x"}]}}),
+                Unknown,
+            ),
+            (json!({"not": {"exists": [{"doc": "fields.missing"}]}}), Yes),
+            (json!({"not": {"in": [{"doc": "fields.text"}, []]}}), Yes),
+            (
+                json!({"not": {"equals": [{"doc": "fields.nothing"}, null]}}),
+                No,
+            ),
+            (
+                json!({"not": {"equals": [{"doc": "fields.tags"}, "sport"]}}),
+                No,
+            ),
+            (json!({"equals": [{"doc": "FIELDS.text"}, "7"]}), Unknown),
+            (
+                json!({"equals": [{"doc": "fields.title.en-us"}, "x"]}),
+                Unknown,
+            ),
+            (
+                json!({"equals": [{"doc": "fields.tags.00"}, "news"]}),
+                Unknown,
+            ),
+            (
+                json!({"equals": [{"doc": "fields.tags.-1"}, "news"]}),
+                Unknown,
+            ),
+            (
+                json!({"equals": [{"doc": "fields.title.length"}, 2]}),
+                Unknown,
+            ),
+            (json!({"exists": [{"doc": "fields.tags.4.deep"}]}), Yes),
+            (json!({"equals": [{"doc": "fields.no"}, 0]}), No),
+            (json!({"equals": [{"doc": "fields.nothing"}, ""]}), No),
+            (json!({"lt": [{"doc": "fields.price"}, 4.500_000_01]}), Yes),
+            (json!({"gt": [{"doc": "fields.tiny"}, 0]}), No),
+            (
+                json!({"regexp": [{"doc": "fields.title.en-US"}, {"pattern": r"\bCaf"}]}),
+                Yes,
+            ),
+            (
+                json!({"regexp": [{"doc": "fields.title.en-US"}, {"pattern": "^Café .$"}]}),
+                Yes,
+            ),
+            (
+                json!({"regexp": [{"doc": "fields.yes"}, {"pattern": "true"}]}),
+                No,
+            ),
+            (
+                json!({"startsWith": [{"doc": "fields.title.en-US"}, "caf"]}),
+                No,
+            ),
+        ],
+    );
+}
+
+#[test]
 fn any_and_all_are_the_best_and_the_worst_of_their_parts() {
     let yes = json!({"equals": [{"doc": "fields.yes"}, true]});
     let no = json!({"equals": [{"doc": "fields.yes"}, false]});
