@@ -3,7 +3,7 @@
 
 mod stage;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fantoccini::key::Key;
 use serde_json::{Value, json};
@@ -221,6 +221,7 @@ async fn pages(stage: &Stage, webhook: &str) -> Vec<(&'static str, String)> {
         ("events", in_space("events")),
         ("event", in_space("events/evt-1")),
         ("dead-letters", in_space("dead-letters")),
+        ("dead-letters-all", in_space("dead-letters/redeliver-all")),
         ("replays", in_space("replays")),
         ("audit", in_space("audit")),
         ("settings", in_space("settings")),
@@ -228,6 +229,7 @@ async fn pages(stage: &Stage, webhook: &str) -> Vec<(&'static str, String)> {
         ("spaces", String::from("/admin/spaces")),
         ("tokens", String::from("/admin/tokens")),
         ("status", String::from("/admin/status")),
+        ("all-changes", String::from("/admin/audit")),
         ("not-found", in_space("nothing")),
     ]
 }
@@ -261,6 +263,67 @@ async fn photograph(stage: &Stage, file: &Path, width: u32) {
     std::fs::write(file, picture).unwrap();
 }
 
+/// Looks at pages in light and dark, wide and narrow, and gathers what is wrong with them.
+struct Review<'a> {
+    stage: &'a Stage,
+    axe: String,
+    pictures: PathBuf,
+    findings: Vec<String>,
+}
+
+impl Review<'_> {
+    async fn page(&mut self, name: &str, path: &str) {
+        for theme in ["light", "dark"] {
+            self.stage.goto(path).await;
+            self.look(name, theme).await;
+        }
+    }
+
+    /// The form of a new webhook in the side panel, and the secret that it ends with.
+    async fn panel(&mut self, url: &str) {
+        let stage = self.stage;
+        stage.goto(&format!("{SPACE}/webhooks")).await;
+        stage.click(".head a.primary").await;
+        stage.find("dialog #name").await;
+        for theme in ["light", "dark"] {
+            self.look("panel-new", theme).await;
+        }
+        stage.click("dialog .form-foot .primary").await;
+        stage.sees("Tick at least one event.").await;
+        self.look("panel-faults", "light").await;
+        stage.fill("dialog #url", url).await;
+        stage.click("dialog input[value='Entry.publish']").await;
+        stage.click("dialog .form-foot .primary").await;
+        stage.find("dialog #secret").await;
+        for theme in ["light", "dark"] {
+            self.look("panel-secret", theme).await;
+        }
+    }
+
+    /// The page as it is now.
+    async fn look(&mut self, name: &str, theme: &str) {
+        let stage = self.stage;
+        let set = format!("document.documentElement.dataset.theme = '{theme}'");
+        stage.run(&set).await;
+        for width in [1280, 390, 360] {
+            stage.browser.set_window_size(width, 900).await.unwrap();
+            if width != 360 {
+                let file = format!("{name}-{theme}-{width}.png");
+                photograph(stage, &self.pictures.join(file), width).await;
+            }
+            let overflow = "return document.documentElement.scrollWidth - innerWidth";
+            if stage.run(overflow).await.as_i64() > Some(0) {
+                let finding = format!("{name} at {width}: wider than the window");
+                self.findings.push(finding);
+            }
+        }
+        stage.browser.set_window_size(1280, 900).await.unwrap();
+        let found = serious_findings(stage, &self.axe).await;
+        let named = found.iter().map(|it| format!("{name}, {theme}: {it}"));
+        self.findings.extend(named);
+    }
+}
+
 #[tokio::test]
 async fn everybody_can_use_every_page_in_light_and_dark_wide_and_narrow() {
     let stage = Stage::start().await;
@@ -286,37 +349,39 @@ async fn everybody_can_use_every_page_in_light_and_dark_wide_and_narrow() {
     stage.goto(&format!("{SPACE}/dead-letters")).await;
     stage.sees("every retry failed").await;
 
-    let pictures = Stage::screenshots();
-    let mut findings = Vec::new();
+    let mut review = Review {
+        stage: &stage,
+        axe,
+        pictures: Stage::screenshots(),
+        findings: Vec::new(),
+    };
     for (name, path) in pages(&stage, &id).await {
-        for theme in ["light", "dark"] {
-            stage.goto(&path).await;
-            let set = format!("document.documentElement.dataset.theme = '{theme}'");
-            stage.run(&set).await;
-            for width in [1280, 390, 360] {
-                stage.browser.set_window_size(width, 900).await.unwrap();
-                if width != 360 {
-                    photograph(
-                        &stage,
-                        &pictures.join(format!("{name}-{theme}-{width}.png")),
-                        width,
-                    )
-                    .await;
-                }
-                let overflow = "return document.documentElement.scrollWidth - innerWidth";
-                if stage.run(overflow).await.as_i64() > Some(0) {
-                    findings.push(format!("{name} at {width}: wider than the window"));
-                }
-            }
-            stage.browser.set_window_size(1280, 900).await.unwrap();
-            let found = serious_findings(&stage, &axe).await;
-            findings.extend(
-                found
-                    .iter()
-                    .map(|finding| format!("{name}, {theme}: {finding}")),
-            );
-        }
+        review.page(name, &path).await;
     }
+    review.panel(&receiver.url("/new")).await;
+    let own = format!("/spaces/acme/webhooks/{id}");
+    let later = json!({"until": "2099-01-01T00:00:00Z"});
+    stage.post(&format!("{own}/pause"), &later).await;
+    review
+        .page("webhook-paused", &format!("{SPACE}/webhooks/{id}"))
+        .await;
+    review
+        .page("webhooks-paused", &format!("{SPACE}/webhooks"))
+        .await;
+    let everything = json!({"from": "2020-01-01T00:00:00Z"});
+    let replay = stage.post("/spaces/acme/replays", &everything).await;
+    let replay = replay["replay"]["id"].as_str().unwrap().to_owned();
+    review
+        .page("replay", &format!("{SPACE}/replays/{replay}"))
+        .await;
+    review.page("nothing-yet", "/s/empty/webhooks").await;
+    review
+        .page("nothing-yet-deliveries", "/s/empty/deliveries")
+        .await;
+    review.page("nothing-yet-events", "/s/empty/events").await;
+    stage.browser.delete_all_cookies().await.unwrap();
+    review.page("sign-in", &format!("{SPACE}/webhooks")).await;
+    let findings = review.findings;
     assert!(findings.is_empty(), "{}", findings.join("\n"));
     stage.end().await;
 }
