@@ -9,6 +9,7 @@ mod egress;
 mod event;
 mod explain;
 mod formats;
+mod operate;
 mod provision;
 mod secrets;
 mod settings;
