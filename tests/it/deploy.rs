@@ -104,6 +104,7 @@ fn the_dockerfile_is_clean() {
     let text = std::fs::read_to_string(root().join("docker/Dockerfile")).unwrap();
     for wanted in [
         "--locked",
+        "SOURCE_DATE_EPOCH",
         "USER 10001",
         "HEALTHCHECK",
         "--mount=type=cache",
