@@ -1,17 +1,21 @@
 //! Secrets of webhooks are nowhere to be found but sealed (CONTRACT.md section 4): not in a log at
-//! its most talkative, not in an answer, not in any stream or bucket.
+//! its most talkative, not in a trace, not in an answer of command line or API, not in any stream or
+//! bucket.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures_util::TryStreamExt as _;
 use serde_json::{Value, json};
 use tidings_nats::topology::{SEALING_KEY, SECRET_KEYS_BUCKET};
-use tidings_testkit::{Answer, Answers, Receiver, target_bin};
+use tidings_testkit::{Answer, Answers, Receiver, eventually, target_bin};
 use tidings_vault::KeyRing;
 use tokio::process::Command;
 
+use crate::client::Answer as Answered;
 use crate::event::event;
-use crate::platform::{Platform, SOON};
+use crate::platform::{Platform, SOON, Service, TOKEN};
+use crate::telemetry::Collector;
+use crate::telemetry::collector::Protocol;
 
 /// The private key of senders.
 const KEYS: &str = "tdgk_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA";
@@ -216,10 +220,57 @@ async fn ask_everything(platform: &Platform, well: &str, dead: &str) {
     }
 }
 
+/// Asks the API for all that it tells of webhooks and deliveries, once it has read them.
+async fn ask_the_api(platform: &Platform, console: &Service, well: &str) {
+    console.until_ready(&platform.http).await;
+    let get = async |path: &str| -> Result<Answered, String> {
+        let url = console.url(&format!("/api/v1/spaces/acme/{path}")).await;
+        let request = http::Request::get(url).header("authorization", format!("Bearer {TOKEN}"));
+        let request = request.body(Default::default()).expect("it is a request");
+        let answer = platform.http.send(request).await?;
+        assert_hidden(path, &answer.body);
+        assert_hidden(path, format!("{:?}", answer.headers).as_bytes());
+        Ok(answer)
+    };
+    let list = format!("webhooks/{well}/deliveries");
+    let deliveries = eventually(SOON, "the deliveries are in the log", async || {
+        let page = get(&list).await?.expect(200).json();
+        match page["items"].as_array() {
+            Some(items) if items.len() >= 2 => Ok(items.clone()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    for delivery in deliveries {
+        let id = delivery["id"].as_str().expect("it has an id");
+        let place = format!("deliveries/{id}");
+        eventually(SOON, "its attempts are shown", async || {
+            let whole = get(&place).await?.expect(200).json();
+            match whole["attemptList"].as_array() {
+                Some(attempts) if attempts.len() == 2 => Ok(()),
+                _ => Err(whole.to_string()),
+            }
+        })
+        .await;
+    }
+    let shown = get(&format!("webhooks/{well}")).await.expect("it answers");
+    let header = &shown.expect(200).json()["headers"][0];
+    assert_eq!(header["key"], "Authorization-Of-CMS");
+    for path in ["webhooks", "events", "events/e1", "deliveries"] {
+        get(path).await.expect("it answers").expect(200);
+    }
+    get(&format!("webhooks/{well}/health"))
+        .await
+        .expect("it answers")
+        .expect(200);
+}
+
 #[tokio::test]
 async fn secrets_are_found_nowhere_but_sealed() {
+    let collector = Collector::start(Protocol::Http).await;
     let platform = Platform::builder()
         .talkative()
+        .env(collector.env())
         .sender_env("TIDINGS_SECRET_KEYS", KEYS)
         .start()
         .await;
@@ -258,6 +309,11 @@ async fn secrets_are_found_nowhere_but_sealed() {
     platform.attempts(8).await;
 
     ask_everything(&platform, &well, &dead).await;
+    let folder = tempfile::tempdir().expect("there is room");
+    let console = platform.console(&["--data-dir", &folder.path().display().to_string()]);
+    ask_the_api(&platform, &console, &well).await;
+    console.terminate().await;
+    assert_hidden("the log of the console", console.process.log().as_bytes());
     let looked_at = look_into_streams(&platform).await;
     assert!(looked_at > 15, "only {looked_at} messages were looked at");
     for service in platform.services() {
@@ -273,4 +329,8 @@ async fn secrets_are_found_nowhere_but_sealed() {
         );
         assert_hidden(&format!("the log of {}", service.process), log.as_bytes());
     }
+    // Every program has sent its last spans by now.
+    let spans = collector.spans();
+    assert!(spans.len() > 20, "only {} spans arrived", spans.len());
+    assert_hidden("the traces", format!("{spans:?}").as_bytes());
 }

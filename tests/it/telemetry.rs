@@ -2,11 +2,11 @@
 //! slows a delivery when the collector does not listen.
 
 mod catalogue;
-mod collector;
+pub(crate) mod collector;
 mod lines;
 mod outage;
 mod prometheus;
 mod shape;
 mod tls;
 
-use collector::Collector;
+pub(crate) use collector::Collector;
