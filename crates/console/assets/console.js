@@ -153,6 +153,7 @@
       const left = Math.ceil((new Date(element.dataset.until) - Date.now()) / 1000);
       const minutes = Math.floor(left / 60);
       if (left <= 0) element.textContent = "now";
+      else if (minutes >= 48 * 60) element.textContent = `${Math.floor(minutes / 1440)} days`;
       else if (minutes >= 60) element.textContent = `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
       else element.textContent = minutes ? `${minutes} min ${left % 60} s` : `${left} s`;
       if (left === 0) refresh();

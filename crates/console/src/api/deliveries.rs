@@ -16,6 +16,7 @@ use super::extract::{InPath, InQuery};
 use super::problem;
 use super::schema::{
     DeliveryPage, DeliveryQuery, LetterPage, LetterQuery, Redelivered, cursor_of, limit_of,
+    topic_of,
 };
 use crate::App;
 use crate::auth::Caller;
@@ -66,7 +67,7 @@ async fn page(
     let filter = DeliveryFilter {
         webhook: webhook.map(|id| id.to_string()),
         status: query.status.map(Into::into),
-        topic: query.topic,
+        topic: topic_of(query.topic)?,
         event: query.event_id,
         from: query.from.map(jiff::Timestamp::as_microsecond),
         to: query.to.map(jiff::Timestamp::as_microsecond),

@@ -11,7 +11,7 @@ use tidings_service::problem::Problem;
 
 use super::extract::{InPath, InQuery};
 use super::problem;
-use super::schema::{EventPage, EventQuery, cursor_of, limit_of};
+use super::schema::{EventPage, EventQuery, cursor_of, limit_of, topic_of};
 use crate::App;
 use crate::auth::Caller;
 use crate::log::EventFilter;
@@ -32,7 +32,7 @@ pub(super) async fn list(
     let cursor = cursor_of(query.cursor.as_deref())?;
     let filter = EventFilter {
         id: query.id,
-        topic: query.topic,
+        topic: topic_of(query.topic)?,
         from: query.from.map(jiff::Timestamp::as_microsecond),
         to: query.to.map(jiff::Timestamp::as_microsecond),
     };

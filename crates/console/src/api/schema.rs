@@ -11,7 +11,7 @@ use tidings_core::id::WebhookId;
 use tidings_core::name::Space;
 use tidings_core::space::{EventRate, SpaceSettings};
 use tidings_core::token::Scope;
-use tidings_core::topic::TopicPattern;
+use tidings_core::topic::{Topic, TopicPattern};
 use tidings_manage::replay::{Replay, State};
 use tidings_service::problem::Problem as Told;
 use utoipa::{IntoParams, ToSchema};
@@ -47,6 +47,18 @@ pub(super) fn place_of(cursor: Option<&str>) -> Result<Option<u64>, Told> {
     read.map_err(|_| bad_cursor())
 }
 
+/// The topic that a list is narrowed to.
+pub(super) fn topic_of(topic: Option<String>) -> Result<Option<String>, Told> {
+    let given = topic.filter(|text| !text.is_empty());
+    let read = given.as_deref().map(Topic::from_str).transpose();
+    read.map_err(|error| {
+        bad_query(format!(
+            "`topic` is not one topic such as `Entry.publish`: {error}"
+        ))
+    })?;
+    Ok(given)
+}
+
 pub(super) fn bad_cursor() -> Told {
     bad_query(String::from(
         "`cursor` is none; take it from `nextCursor` of the page before",
@@ -74,7 +86,7 @@ pub(super) struct DeliveryQuery {
     /// Only those that stand so; `failed` is another word for `dead`.
     #[param(inline)]
     pub(super) status: Option<StatusInput>,
-    /// Only those of events with this topic.
+    /// Only those of events with this topic, in whatever case; one topic, no pattern.
     pub(super) topic: Option<String>,
     /// Only those of this event.
     pub(super) event_id: Option<String>,
@@ -130,7 +142,7 @@ pub(super) struct LetterQuery {
 pub(super) struct EventQuery {
     /// Only those with this id.
     pub(super) id: Option<String>,
-    /// Only those with this topic.
+    /// Only those with this topic, in whatever case; one topic, no pattern.
     pub(super) topic: Option<String>,
     /// Not before.
     pub(super) from: Option<Timestamp>,

@@ -9,20 +9,21 @@ use rusqlite::{Connection, OpenFlags};
 use super::LogError;
 
 /// A file with another version is deleted and built again.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
+// Topics are the same whatever their case (CONTRACT.md section 1).
 const TABLES: &str = "
 CREATE TABLE positions (stream TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE events (
   sequence INTEGER PRIMARY KEY, space TEXT NOT NULL, environment TEXT NOT NULL, id TEXT NOT NULL,
-  topic TEXT NOT NULL, at INTEGER NOT NULL);
+  topic TEXT NOT NULL COLLATE NOCASE, at INTEGER NOT NULL);
 CREATE INDEX events_id ON events (space, id);
 CREATE INDEX events_space ON events (space, sequence);
 CREATE INDEX events_topic ON events (space, topic, sequence);
 CREATE TABLE deliveries (
   row INTEGER PRIMARY KEY, space TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL,
   environment TEXT NOT NULL, event TEXT NOT NULL, event_sequence INTEGER NOT NULL,
-  topic TEXT NOT NULL, at INTEGER NOT NULL, last_number INTEGER NOT NULL,
+  topic TEXT NOT NULL COLLATE NOCASE, at INTEGER NOT NULL, last_number INTEGER NOT NULL,
   last_at INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL,
   UNIQUE (space, id));
 CREATE INDEX deliveries_age ON deliveries (at);
@@ -39,7 +40,7 @@ CREATE TABLE attempts (
 CREATE UNIQUE INDEX attempts_delivery ON attempts (delivery, number, at);
 CREATE TABLE letters (
   sequence INTEGER PRIMARY KEY, space TEXT NOT NULL, webhook TEXT NOT NULL,
-  delivery TEXT NOT NULL, event TEXT NOT NULL, topic TEXT NOT NULL, at INTEGER NOT NULL,
+  delivery TEXT NOT NULL, event TEXT NOT NULL, topic TEXT NOT NULL COLLATE NOCASE, at INTEGER NOT NULL,
   attempts INTEGER NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL);
 CREATE INDEX letters_space ON letters (space, sequence);
 CREATE INDEX letters_webhook ON letters (space, webhook, sequence);

@@ -168,3 +168,36 @@ async fn what_is_too_old_is_forgotten_and_a_batch_from_elsewhere_is_not_stored()
     assert!(!log.store(elsewhere).await.unwrap());
     assert_eq!(walk(&log, &DeliveryFilter::default(), 5).await, left);
 }
+
+#[tokio::test]
+async fn what_is_too_much_is_forgotten_the_oldest_first() {
+    let folder = TempDir::new().unwrap();
+    let mut options = LogOptions::at(folder.path().join("log.db"));
+    options.max_bytes = 2 << 20;
+    let log = Log::open(options).await.unwrap();
+    let many = (0..6_000).map(|n| attempt("acme", n, 1, i64::from(n), "delivered"));
+    store(&log, many.collect()).await;
+    while log.forget(6_000_000_000).await.unwrap() {}
+
+    let left = walk(&log, &DeliveryFilter::default(), 200).await;
+
+    assert!((1..6_000).contains(&left.len()), "{} are left", left.len());
+    assert_eq!(left[0].id, "dlv_5999");
+    let ids = left.iter().map(|delivery| delivery.id.clone());
+    let newest = (6_000 - left.len()..6_000).rev();
+    assert!(ids.eq(newest.map(|n| format!("dlv_{n:04}"))));
+}
+
+#[tokio::test]
+async fn a_topic_is_found_in_whatever_case() {
+    let folder = TempDir::new().unwrap();
+    let log = open(&folder).await;
+    store(&log, vec![attempt("acme", 1, 1, 1, "retry")]).await;
+    let of_topic = |topic: &str| DeliveryFilter {
+        topic: Some(topic.to_owned()),
+        ..DeliveryFilter::default()
+    };
+
+    assert_eq!(walk(&log, &of_topic("entry.PUBLISH"), 5).await.len(), 1);
+    assert_eq!(walk(&log, &of_topic("Entry.delete"), 5).await.len(), 0);
+}

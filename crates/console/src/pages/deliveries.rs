@@ -1,10 +1,13 @@
 //! Lists of deliveries: of a space, or of a webhook.
 
+use std::str::FromStr as _;
+
 use askama::Template;
 use axum::extract::Path;
 use jiff::Timestamp;
 use tidings_core::name::Space;
 use tidings_core::token::Scope;
+use tidings_core::topic::Topic;
 
 use super::answer::{Answer, html};
 use super::fields::{Fields, time};
@@ -92,12 +95,20 @@ impl Filter {
         Ok(DeliveryFilter {
             webhook,
             status: status(&self.status),
-            topic: some(&self.topic),
+            topic: topic(&self.topic)?,
             event: some(&self.event),
             from: micros(time(&self.from)?),
             to: micros(time(&self.to)?),
         })
     }
+}
+
+/// The topic that a person looks for, if any.
+pub(super) fn topic(text: &str) -> Result<Option<String>, String> {
+    let given = (!text.is_empty()).then_some(text);
+    let read = given.map(Topic::from_str).transpose();
+    read.map_err(|error| format!("The topic is not one such as Entry.publish: {error}."))?;
+    Ok(given.map(str::to_owned))
 }
 
 fn status(word: &str) -> Option<Status> {

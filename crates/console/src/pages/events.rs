@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tidings_core::token::Scope;
 
 use super::answer::{Answer, html};
+use super::deliveries::topic;
 use super::fields::{Fields, time};
 use super::frame::Frame;
 use super::guard::{Asked, Visitor};
@@ -94,7 +95,7 @@ fn filter(asked: &Fields) -> Result<EventFilter, String> {
     let micros = |at: Option<Timestamp>| at.map(Timestamp::as_microsecond);
     Ok(EventFilter {
         id: some("q"),
-        topic: some("topic"),
+        topic: topic(asked.text("topic"))?,
         from: micros(time(asked.text("from"))?),
         to: micros(time(asked.text("to"))?),
     })

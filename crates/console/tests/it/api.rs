@@ -347,6 +347,10 @@ async fn what_is_unknown_or_garbled_is_told_apart_from_what_is_empty() {
         let none = http.get(&format!("{list}?limit=0")).await;
         assert_eq!(none.problem(400), "bad_query", "{list}");
     }
+    for list in ["/spaces/acme/deliveries", "/spaces/acme/events"] {
+        let pattern = http.get(&format!("{list}?topic=Entry.*")).await;
+        assert_eq!(pattern.problem(400), "bad_query", "{list}");
+    }
 }
 
 #[tokio::test]
