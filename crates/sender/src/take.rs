@@ -11,7 +11,6 @@ use tidings_core::name::Pool;
 use tidings_nats::topology::{DELIVERIES, RETRIES, delivery_consumer, retry_consumer};
 use tidings_service::lifecycle::Lifecycle;
 use tokio::sync::watch;
-use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
@@ -73,11 +72,6 @@ impl Lanes {
         while let Some(Some((message, room))) = leaving.run_until_cancelled(pull.next()).await {
             if let Some(taken) = self.hand.take(lane, partition, message).await {
                 self.start(taken, room, Arc::clone(tenure));
-            }
-            if lane == Lane::Retry {
-                // The broker brings what is due in a second together. Not all of it is to lie before
-                // the first attempts that come meanwhile.
-                yield_now().await;
             }
         }
         for message in pull.close().await {
