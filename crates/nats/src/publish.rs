@@ -5,7 +5,6 @@
 //! batch (group commit, DESIGN.md section 3); otherwise each is published at once.
 
 mod batch;
-mod records;
 mod single;
 
 use std::sync::Arc;
@@ -20,8 +19,6 @@ use tracing::warn;
 
 use crate::metrics::RoundTrips;
 use crate::topology::Commit;
-
-pub use records::RecordPublisher;
 
 /// The header by which a stream knows a message again.
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";

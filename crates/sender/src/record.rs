@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_egress::{Exchange, Response, Timings};
-use tidings_nats::publish::RecordPublisher;
+use tidings_nats::publish::{Outgoing, Publisher};
 use tidings_nats::subject;
 use tidings_proto::{SCHEMA_VERSION, timestamp_to_wire, v1};
 use tokio::time::timeout;
@@ -23,7 +24,7 @@ use crate::open::Opened;
 use crate::settle::Step;
 use mask::Mask;
 
-/// Longer than the two tries of a publisher, and those of records before it.
+/// Longer than the three tries of a publisher.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(6);
 /// Waited for while records cannot be stored: settling must not be slow for their sake.
 const RECORD_TIMEOUT_FAILING: Duration = Duration::from_millis(250);
@@ -31,7 +32,7 @@ const RECORD_TIMEOUT_FAILING: Duration = Duration::from_millis(250);
 /// Records attempts.
 #[derive(Debug)]
 pub struct Recorder {
-    attempts: RecordPublisher,
+    attempts: Publisher,
     sender: String,
     metrics: Arc<Metrics>,
     is_failing: AtomicBool,
@@ -40,7 +41,7 @@ pub struct Recorder {
 impl Recorder {
     /// A recorder for the sender of this name.
     #[must_use]
-    pub fn new(attempts: RecordPublisher, sender: String, metrics: Arc<Metrics>) -> Self {
+    pub fn new(attempts: Publisher, sender: String, metrics: Arc<Metrics>) -> Self {
         Self {
             attempts,
             sender,
@@ -56,16 +57,21 @@ impl Recorder {
             ..record(opened, attempt, step)
         };
         let delivery = &opened.delivery;
-        // An attempt that is made again after a crash is one more.
-        let subject = subject::attempt(&delivery.space, &delivery.webhook_id);
-        let payload = Bytes::from(record.encode_to_vec());
+        let started_us = attempt.started_at.as_microsecond();
+        let outgoing = Outgoing {
+            subject: subject::attempt(&delivery.space, &delivery.webhook_id),
+            // An attempt that is made again after a crash is one more.
+            id: format!("{}.{}.{started_us}", delivery.id, delivery.progress.attempt),
+            headers: HeaderMap::new(),
+            payload: Bytes::from(record.encode_to_vec()),
+        };
         let wait = match self.is_failing.load(Ordering::Relaxed) {
             true => RECORD_TIMEOUT_FAILING,
             false => RECORD_TIMEOUT,
         };
-        let stored = timeout(wait, self.attempts.publish(subject, payload)).await;
+        let stored = timeout(wait, self.attempts.publish(outgoing)).await;
         let fault = match stored {
-            Ok(Ok(())) => None,
+            Ok(Ok(_)) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some(String::from("it took too long")),
         };

@@ -10,8 +10,10 @@ use tidings_core::pools::Pools;
 use tidings_egress::EgressClient;
 use tidings_nats::access::User;
 use tidings_nats::connect::Who;
-use tidings_nats::publish::{Bounds, Publisher, RecordPublisher};
-use tidings_nats::topology::{ENDPOINT_STATE_BUCKET, Layout, MEMBERS_BUCKET, WEBHOOKS_BUCKET};
+use tidings_nats::publish::{Bounds, Publisher};
+use tidings_nats::topology::{
+    Commit, ENDPOINT_STATE_BUCKET, Layout, MEMBERS_BUCKET, WEBHOOKS_BUCKET,
+};
 use tidings_nats::{connect, table};
 use tidings_service::health::Health;
 use tidings_service::lifecycle::Lifecycle;
@@ -87,8 +89,9 @@ pub(crate) async fn run(
         webhooks,
         hosts: Hosts::new(args.host_slots),
         permits: Permits::new(args.concurrency),
+        // The stream of attempts syncs when it likes, so gathering messages would gain nothing.
         recorder: Recorder::new(
-            RecordPublisher::new(client.clone()),
+            publisher(Commit::Single),
             name.clone(),
             Arc::clone(&metrics),
         ),

@@ -53,8 +53,8 @@ pub(super) const SYNC_ALWAYS: &str = "always";
 const SYNC_INTERVAL: &str = "interval";
 
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
-/// Records of attempts carry no id: the broker would hold one in memory for each attempt. Senders of
-/// older versions give them one, for as long as they try to store a record.
+/// Longer than a sender tries to store a record. The broker holds every id of the window in memory,
+/// and there is one for each attempt.
 const ATTEMPT_DUPLICATE_WINDOW: Duration = Duration::from_secs(10);
 const ATTEMPT_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const DEAD_LETTER_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);

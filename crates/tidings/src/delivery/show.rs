@@ -53,10 +53,7 @@ pub(super) async fn attempts(args: &ShowArgs, client: &Client) -> anyhow::Result
         },
     })
     .await?;
-    let mut attempts: Vec<v1::Attempt> = found.into_values().collect();
-    // A record may be stored twice.
-    attempts.dedup_by_key(|attempt| (attempt.number, attempt.started_at));
-    Ok(attempts)
+    Ok(found.into_values().collect())
 }
 
 /// Where it stands, from everything that lies about it.
