@@ -4,8 +4,10 @@
 //! answer one byte a second, and 10 with a backlog each that their rate limit works off slowly.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde_json::json;
 use tidings_nats::topology::DELIVERIES;
 
@@ -47,6 +49,9 @@ pub(crate) struct IsolationArgs {
     /// At how many a second for each that backlog comes in.
     #[arg(long, default_value_t = 250.0)]
     backlog_per_second: f64,
+    /// Where every request that came in the last round is written to, as JSON, for a closer look.
+    #[arg(long)]
+    arrivals: Option<PathBuf>,
 }
 
 impl IsolationArgs {
@@ -137,6 +142,10 @@ async fn round(args: &IsolationArgs) -> anyhow::Result<Round> {
     )?;
     tokio::time::sleep(TAIL).await;
     let arrivals = grounds.arrivals().await?;
+    if let Some(file) = &args.arrivals {
+        std::fs::write(file, serde_json::to_vec(&arrivals)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
     let is = |behaviour| move |arrival: &&Arrival| arrival.behaviour == behaviour;
     let bad = [Behaviour::Hang, Behaviour::Fail, Behaviour::Drip];
     Ok(Round {

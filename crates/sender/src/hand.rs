@@ -4,6 +4,7 @@
 //! the broker delivers again while it is in hand, or shortly after it was settled, as it does when
 //! it was restarted and forgot an acknowledgement, is known again and makes no second request.
 
+mod last;
 mod settled;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use tracing::{debug, warn};
 
 use crate::metrics::Metrics;
 use crate::permits::Lane;
+use last::{KEPT_BACK, Last};
 use settled::Settled;
 
 /// How old a message's last sign of life may become.
@@ -49,6 +51,7 @@ pub struct Hand {
 struct Held {
     messages: HashMap<Place, Entry>,
     settled: Settled,
+    last: Last,
     tokens: u64,
 }
 
@@ -161,14 +164,35 @@ impl Hand {
         }
     }
 
-    /// Gives signs of life for what is in hand, for as long as it is polled.
+    /// Gives signs of life for what is in hand, and acknowledges what was kept back, for as long as it
+    /// is polled.
     pub async fn keep_alive(&self) {
         let mut looks = tokio::time::interval(LOOK_INTERVAL);
+        let mut dues = tokio::time::interval(KEPT_BACK);
         loop {
-            looks.tick().await;
-            for reply in self.unsigned() {
-                self.tell(reply, AckKind::Progress).await;
+            tokio::select! {
+                _ = looks.tick() => {
+                    for reply in self.unsigned() {
+                        self.tell(reply, AckKind::Progress).await;
+                    }
+                }
+                now = dues.tick() => {
+                    let due = self.held().last.due(now);
+                    self.acknowledge(due).await;
+                }
             }
+        }
+    }
+
+    /// Acknowledges what is kept back, because nothing follows.
+    pub async fn close(&self) {
+        let rest = self.held().last.all();
+        self.acknowledge(rest).await;
+    }
+
+    async fn acknowledge(&self, replies: impl IntoIterator<Item = Subject>) {
+        for reply in replies {
+            self.tell(reply, AckKind::Ack).await;
         }
     }
 
@@ -249,8 +273,12 @@ impl Taken {
         let Some(entry) = self.hand.release(self.place, self.token) else {
             return;
         };
-        self.hand.held().settled.insert(self.place, &entry.payload);
-        self.hand.tell(entry.reply, AckKind::Ack).await;
+        let due = {
+            let mut held = self.hand.held();
+            held.settled.insert(self.place, &entry.payload);
+            held.last.settled(self.place, entry.reply, Instant::now())
+        };
+        self.hand.acknowledge(due).await;
     }
 
     /// The message is for another sender, at once.

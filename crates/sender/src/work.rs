@@ -42,6 +42,8 @@ use crate::{connection, member, sources};
 
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const STREAMS_INTERVAL: Duration = Duration::from_secs(2);
+/// So many are stored in a fraction of a millisecond, or with one sync of the disk.
+const RETRIES_AT_ONCE: usize = 128;
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connects, loads, and sends until the process is asked to stop and nothing is in hand.
@@ -96,7 +98,7 @@ pub(crate) async fn run(
             Arc::clone(&metrics),
         ),
         settler: Settler {
-            retries: publisher(layout.commit),
+            retries: Publisher::new(client.clone(), layout.commit, retries_bounds()),
             dead_letters: publisher(layout.commit),
             herald: Herald {
                 states: buckets.states,
@@ -124,6 +126,15 @@ pub(crate) async fn run(
     take_all(lanes, partitions, alive).await;
     flush(&client).await;
     Ok(())
+}
+
+/// When many endpoints' pauses end together thousands of deliveries are put off at once. First attempts
+/// and their acknowledgements go over the same connection, and must not wait behind all of them.
+fn retries_bounds() -> Bounds {
+    Bounds {
+        messages_max: RETRIES_AT_ONCE,
+        ..Bounds::default()
+    }
 }
 
 /// What was acknowledged must have left this process before it ends.
@@ -163,6 +174,7 @@ async fn take_all(lanes: Lanes, partitions: Partitions, alive: watch::Receiver<V
         () = in_hand => {}
         () = lanes.hand.keep_alive() => {}
     }
+    lanes.hand.close().await;
 }
 
 /// Waits for the layout, and keeps the check `streams` true from then on; `None` if the process is asked to stop meanwhile.

@@ -17,13 +17,19 @@ use crate::hosts::Host;
 const PROBE_GRACE: Duration = Duration::from_secs(1);
 /// Nobody who waits for the end of a pause stays away longer than this: it may end early.
 const LOOK_MAX: Duration = Duration::from_secs(300);
-/// Who waits while a probe is under way stays away for this long, or less.
+/// So many of those that wait come back for a pause's end, or shortly, to be the probe and to begin
+/// the ramp. The others let the probe decide first, because most of the time it only says that all
+/// of them have to wait once more, and each that asks costs as much as an attempt.
+const SCOUTS: u32 = 4;
+/// What most endpoints that have recovered answer a probe within.
 const PROBE_LOOK: Duration = Duration::from_secs(2);
 /// Who waits for a person stays away for this long at least.
 const MANUAL_LOOK_MIN: Duration = Duration::from_secs(5);
-/// Deliveries that wait for the end of a pause come back one after the other at this distance, or
-/// at their rate limit's if that is longer…
+/// Deliveries that wait for the end of a pause come back one after the other at their rate limit's
+/// distance, or at this one if that is longer…
 const SPREAD_STEP_MIN: Duration = Duration::from_millis(10);
+/// …or at this one, once the scouts are through: many endpoints may have been paused together…
+const SPREAD_STEP_LATER_MIN: Duration = Duration::from_millis(100);
 /// …and all within this time.
 const SPREAD_MAX: Duration = Duration::from_secs(60);
 
@@ -245,17 +251,24 @@ impl State {
             let step = SPREAD_STEP_MIN.saturating_mul(place);
             return step.clamp(MANUAL_LOOK_MIN, LOOK_MAX);
         };
-        let look_max = match self.pause {
-            Pause::Probing { .. } => PROBE_LOOK,
-            _ => LOOK_MAX,
-        };
         let rest = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-        rest.min(look_max) + spread(place, visit.plan.rate_limit)
+        let is_scout = place < SCOUTS;
+        let look = match self.pause {
+            Pause::Probing { .. } if is_scout => rest.min(PROBE_LOOK),
+            Pause::Probing { .. } => rest,
+            _ if is_scout => rest.min(LOOK_MAX),
+            _ => rest.min(LOOK_MAX) + PROBE_LOOK,
+        };
+        let step_min = match is_scout {
+            true => SPREAD_STEP_MIN,
+            false => SPREAD_STEP_LATER_MIN,
+        };
+        look + spread(place, visit.plan.rate_limit, step_min)
     }
 }
 
-fn spread(place: u32, limit: RateLimit) -> Duration {
-    let step = (limit.per / limit.requests.get()).clamp(SPREAD_STEP_MIN, SPREAD_MAX);
+fn spread(place: u32, limit: RateLimit, step_min: Duration) -> Duration {
+    let step = (limit.per / limit.requests.get()).clamp(step_min, SPREAD_MAX);
     let steps = u32::try_from(SPREAD_MAX.as_millis() / step.as_millis().max(1)).unwrap_or(1);
     step * (place % steps.max(1))
 }
