@@ -90,7 +90,7 @@ async fn creates_in_the_panel(stage: &Stage, url: &str) {
 async fn sees_it_fail_live(stage: &Stage) {
     stage.run("window.isSame = true").await;
     stage.publish(&entry("evt-1", SCRIPT)).await;
-    stage.sees("waiting").await;
+    stage.sees("retrying").await;
     assert_eq!(
         stage.run("return window.isSame").await,
         true,

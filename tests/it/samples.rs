@@ -46,6 +46,19 @@ fn what_the_first_version_stored_is_read() {
     assert_eq!(delivery.progress.attempt, 3);
     let attempt = v1::Attempt::decode(sample("attempt.1.pb")).unwrap();
     assert_eq!((attempt.number, attempt.outcome.as_str()), (2, "http_5xx"));
+    let record = v1::Attempt::decode(sample("attempt-waiting.1.pb")).unwrap();
+    let waiting = record.waiting.clone().unwrap();
+    assert_eq!(
+        (waiting.space.as_str(), waiting.reason.as_str()),
+        ("acme", "paused")
+    );
+    // What a version that does not know of waiting sees is of no space and no delivery, which it
+    // leaves out.
+    let known_before = v1::Attempt {
+        waiting: None,
+        ..record
+    };
+    assert_eq!(known_before, v1::Attempt::default());
     let letter = v1::DeadLetter::decode(sample("dead-letter.1.pb")).unwrap();
     assert_eq!(letter.reason, "exhausted");
     assert_eq!(letter.delivery.unwrap().id, "dlv_01JSAMPLE");

@@ -12,6 +12,7 @@ use tidings_manage::Error;
 
 use crate::log::LogError;
 
+pub(crate) use deliveries::Waits;
 pub use replay::{NewReplay, lead as lead_replays};
 
 /// The log is a part of the console, so its faults are the console's.

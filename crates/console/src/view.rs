@@ -37,6 +37,8 @@ impl From<Lag> for LagView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusView {
+    /// It waits for its first attempt.
+    Pending,
     /// It waits for another attempt.
     Retrying,
     /// The receiver took it.
@@ -48,6 +50,7 @@ pub enum StatusView {
 impl From<Status> for StatusView {
     fn from(status: Status) -> Self {
         match status {
+            Status::Pending => Self::Pending,
             Status::Retrying => Self::Retrying,
             Status::Delivered => Self::Delivered,
             Status::Dead => Self::Dead,
@@ -55,7 +58,7 @@ impl From<Status> for StatusView {
     }
 }
 
-/// A delivery. It is known from its first attempt on.
+/// A delivery. It is known from its first attempt on, or from when that was put off.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryView {
@@ -71,13 +74,14 @@ pub struct DeliveryView {
     pub topic: String,
     /// How it stands.
     pub status: StatusView,
-    /// Why it is not delivered; empty if it is.
+    /// Why it is not delivered; empty if it is. Of a pending one what keeps it: `paused`, `rate`,
+    /// `slots`, `host`, `permits`, `locked`, `not_known` or `payload`.
     pub reason: String,
     /// How many attempts were made.
     pub attempts: u32,
     /// The earliest that is known of it.
     pub created_at: Timestamp,
-    /// When the last attempt began, or when it was given up.
+    /// When the last attempt began, when the first was put off, or when it was given up.
     pub last_at: Timestamp,
 }
 
@@ -105,7 +109,7 @@ pub struct DeliveryDetail {
     /// The delivery.
     #[serde(flatten)]
     pub delivery: DeliveryView,
-    /// When the next attempt is due, as the last one foresaw.
+    /// When the next attempt is due, as far as it is known; a pending one may be put off again then.
     pub next_attempt_at: Option<Timestamp>,
     /// Every attempt, the oldest first.
     pub attempt_list: Vec<AttemptView>,
@@ -362,7 +366,7 @@ pub struct EventWebhook {
     pub faults: Vec<Value>,
     /// `delivered`, `retrying`, `dead`, `waiting` for the first attempt, or `not_matched`.
     pub outcome: String,
-    /// The delivery, once it was attempted.
+    /// The delivery, once it was attempted or put off.
     pub delivery: Option<DeliveryView>,
 }
 
@@ -471,6 +475,8 @@ pub struct LatencyView {
 pub struct CountsView {
     /// The receiver took them.
     pub delivered: u64,
+    /// They wait for their first attempt, which was put off.
+    pub pending: u64,
     /// They wait for another attempt.
     pub retrying: u64,
     /// They ended without success.
@@ -481,9 +487,12 @@ pub struct CountsView {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BacklogView {
+    /// Deliveries whose first attempt was put off, because the webhook is paused or over one of its
+    /// limits, whenever they began; counted up to 100,000.
+    pub pending: u64,
     /// Deliveries that wait for another attempt, whenever they began; counted up to 100,000.
     pub retrying: u64,
-    /// Deliveries that wait for their first attempt in the webhook's partition, those of other
+    /// Deliveries that no sender has looked at yet in the webhook's partition, those of other
     /// webhooks among them.
     pub partition: u64,
 }

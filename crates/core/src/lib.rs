@@ -4,7 +4,7 @@
 //! needs is an argument. Read in this order: [`name`] and [`id`] (checked words), [`topic`] and
 //! [`event`] (what came in), [`webhook`] (who wants it), [`filter`] and [`matching`] (who gets it),
 //! [`delivery`], [`transformation`], [`signature`] and [`mod@format`] (what is sent), [`attempt`]
-//! and [`verdict`] (what follows), [`dead_letter`] (how it ended). [`address`], [`endpoint_url`] and
+//! and [`verdict`] (what follows), [`waiting`] (what keeps it), [`dead_letter`] (how it ended). [`address`], [`endpoint_url`] and
 //! [`header`] say where and what a tenant may send, [`egress`] from where it comes.
 
 pub mod address;
@@ -39,4 +39,5 @@ pub mod topic;
 pub mod trace_context;
 pub mod transformation;
 pub mod verdict;
+pub mod waiting;
 pub mod webhook;

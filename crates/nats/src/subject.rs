@@ -16,6 +16,8 @@ pub const RETRIES: &str = "tidings.retry.>";
 pub const REFERENCES: &str = "tidings.*.*.*.ref.>";
 /// All attempts.
 pub const ATTEMPTS: &str = "tidings.attempt.>";
+/// The header of a message in RETRIES that tells what kept its delivery from its first attempt.
+pub const WAITS_HEADER: &str = "Tidings-Waits";
 /// All dead letters.
 pub const DEAD_LETTERS: &str = "tidings.dead.>";
 /// All records of what people changed.

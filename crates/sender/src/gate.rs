@@ -154,10 +154,11 @@ impl Gate {
         }
     }
 
-    /// Whether the endpoint is paused.
+    /// Whether the endpoint is paused, and until when; until a person resumes it if that is not
+    /// said.
     #[must_use]
-    pub fn is_paused(&self) -> bool {
-        self.state().is_paused()
+    pub fn paused_until(&self) -> Option<Option<Timestamp>> {
+        self.state().paused_until()
     }
 
     /// What changed since this was asked last, for others to know.

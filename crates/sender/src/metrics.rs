@@ -7,6 +7,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, UpDownCounter};
 use tidings_core::dead_letter::{REASONS, Reason};
 use tidings_core::name::Pool;
+use tidings_core::waiting::{HINDRANCES, Hindrance};
 use tidings_service::metrics::{meter, seconds_buckets};
 
 use crate::attempt::Attempt;
@@ -108,11 +109,7 @@ impl Metrics {
         let labelled: [(&Counter<u64>, &'static str, &[&'static str]); 3] = [
             (&self.known_again, "because", &["in_hand", "settled"]),
             (&self.scheduled, "kind", &["retry", "put_off"]),
-            (
-                &self.put_off,
-                "because",
-                &["host", "locked", "paused", "permits", "rate", "slots"],
-            ),
+            (&self.put_off, "because", &HINDRANCES.map(Hindrance::as_str)),
         ];
         for (counter, label, values) in labelled {
             for value in values {
@@ -162,8 +159,9 @@ impl Metrics {
     }
 
     /// A delivery got no attempt when it came.
-    pub(crate) fn put_off(&self, because: &'static str) {
-        self.put_off.add(1, &[KeyValue::new("because", because)]);
+    pub(crate) fn put_off(&self, because: Hindrance) {
+        let because = KeyValue::new("because", because.as_str());
+        self.put_off.add(1, &[because]);
     }
 
     pub(crate) fn scheduled(&self, kind: &'static str) {

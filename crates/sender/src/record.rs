@@ -10,18 +10,22 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
+use jiff::Timestamp;
 use prost::Message as _;
+use tidings_core::waiting::Hindrance;
 use tidings_egress::{Exchange, Response, Timings};
 use tidings_nats::publish::{Outgoing, Publisher};
 use tidings_nats::subject;
 use tidings_proto::{SCHEMA_VERSION, timestamp_to_wire, v1};
+use tidings_service::clock;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::attempt::{Attempt, Request};
+use crate::hand::Place;
 use crate::metrics::Metrics;
 use crate::open::Opened;
-use crate::settle::Step;
+use crate::settle::{Step, tag};
 use mask::Mask;
 
 /// Longer than the three tries of a publisher.
@@ -58,10 +62,48 @@ impl Recorder {
         };
         let delivery = &opened.delivery;
         let started_us = attempt.started_at.as_microsecond();
+        // An attempt that is made again after a crash is one more.
+        let id = format!("{}.{}.{started_us}", delivery.id, delivery.progress.attempt);
+        self.store(opened, id, &record).await;
+    }
+
+    /// Stores that a delivery, which lies at `place`, waits for its first attempt because of
+    /// `hindrance`; or gives up after a few tries.
+    pub async fn waiting(
+        &self,
+        opened: &Opened,
+        place: Place,
+        hindrance: Hindrance,
+        until: Option<Timestamp>,
+    ) {
+        let delivery = &opened.delivery;
+        let waiting = v1::Waiting {
+            delivery_id: delivery.id.to_string(),
+            webhook_id: delivery.webhook_id.to_string(),
+            space: delivery.space.to_string(),
+            environment: delivery.environment.to_string(),
+            event_id: delivery.event_id.to_string(),
+            event_sequence: delivery.event_sequence,
+            topic: opened.event.topic.to_string(),
+            created_at: Some(timestamp_to_wire(delivery.created_at)),
+            at: Some(timestamp_to_wire(clock::now())),
+            reason: hindrance.to_string(),
+            until: until.map(timestamp_to_wire),
+            sender: self.sender.clone(),
+        };
+        let record = v1::Attempt {
+            waiting: Some(waiting),
+            ..v1::Attempt::default()
+        };
+        let id = format!("{}.waits.{}", delivery.id, tag(place));
+        self.store(opened, id, &record).await;
+    }
+
+    async fn store(&self, opened: &Opened, id: String, record: &v1::Attempt) {
+        let delivery = &opened.delivery;
         let outgoing = Outgoing {
             subject: subject::attempt(&delivery.space, &delivery.webhook_id),
-            // An attempt that is made again after a crash is one more.
-            id: format!("{}.{}.{started_us}", delivery.id, delivery.progress.attempt),
+            id,
             headers: HeaderMap::new(),
             payload: Bytes::from(record.encode_to_vec()),
         };
@@ -130,6 +172,7 @@ fn record(opened: &Opened, attempt: &Attempt, step: &Step) -> v1::Attempt {
         http_version: version
             .map(|version| format!("{version:?}"))
             .unwrap_or_default(),
+        waiting: None,
         schema_version: SCHEMA_VERSION,
     }
 }

@@ -9,6 +9,7 @@ use tidings_core::dead_letter::Reason;
 use tidings_core::delivery::Delivery;
 use tidings_core::pause::Signal;
 use tidings_core::verdict::{Verdict, is_expired, judge};
+use tidings_core::waiting::Hindrance;
 use tidings_core::webhook::Status;
 use tidings_egress::EgressClient;
 use tidings_nats::event_time;
@@ -27,7 +28,7 @@ use crate::payloads::{PayloadError, Whole};
 use crate::permits::{Asker, Lane, Permit, Permits, Rank};
 use crate::pull::Room;
 use crate::record::Recorder;
-use crate::settle::{Attempted, Settler, Step, has_turn, later};
+use crate::settle::{Attempted, Settler, Step, has_turn, later, tell};
 use crate::spans;
 use crate::webhooks::{Entry, Found, Webhooks};
 
@@ -110,16 +111,14 @@ impl Sender {
         let (webhook, ticket) = match Box::pin(self.decide(&taken, &opened, tenure)).await {
             Decision::Go(webhook, ticket) => (webhook, ticket),
             Decision::Settle(step) => {
-                let settle = self.settler.settle(taken, &opened, step, None, async {});
-                return Box::pin(settle).await;
+                return Box::pin(self.settle(taken, &opened, step)).await;
             }
             Decision::HandBack => return taken.hand_back().await,
         };
         drop(room);
         if let Err(step) = Box::pin(self.complete(&mut opened)).await {
             drop(ticket);
-            let settle = self.settler.settle(taken, &opened, step, None, async {});
-            return Box::pin(settle).await;
+            return Box::pin(self.settle(taken, &opened, step)).await;
         }
         let Ticket {
             mut slot,
@@ -147,6 +146,27 @@ impl Sender {
         drop(permit);
     }
 
+    /// Settles a delivery that gets no attempt now. What keeps it from its first is recorded.
+    async fn settle(&self, taken: Taken, opened: &Opened, step: Step) {
+        let place = taken.place;
+        let mut told = None;
+        if let Step::PutOff { hindrance, .. } = step
+            && let Some((hindrance, until)) = hindrance
+        {
+            self.metrics.put_off(hindrance);
+            let is_told = tell(&taken, &opened.delivery, Some(hindrance)).is_some();
+            told = is_told.then_some((hindrance, until));
+        }
+        let record = async {
+            if let Some((hindrance, until)) = told {
+                let waiting = self.recorder.waiting(opened, place, hindrance, until);
+                Box::pin(waiting).await;
+            }
+        };
+        let settle = self.settler.settle(taken, opened, step, None, record);
+        Box::pin(settle).await;
+    }
+
     async fn decide(&self, taken: &Taken, opened: &Opened, tenure: &Tenure) -> Decision {
         let delivery = &opened.delivery;
         let deciding = async {
@@ -155,15 +175,18 @@ impl Sender {
                 Found::Missing(reason) => {
                     return Decision::Settle(Step::refuse(delivery, reason));
                 }
-                Found::NotYet => return Decision::Settle(Step::put_off(clock::now(), LAG)),
+                Found::NotYet => {
+                    let step = Step::hinder(clock::now(), LAG, Hindrance::NotKnown);
+                    return Decision::Settle(step);
+                }
             };
             let now = clock::now();
             if let Some(reason) = refusal(&webhook, delivery, taken.delivered, now) {
                 return Decision::Settle(Step::refuse(delivery, reason));
             }
             if webhook.is_locked() {
-                self.metrics.put_off("locked");
-                return Decision::Settle(Step::put_off(clock::now(), LOCKED));
+                let step = Step::hinder(clock::now(), LOCKED, Hindrance::Locked);
+                return Decision::Settle(step);
             }
             let host = webhook.origin().map(|origin| self.hosts.at(origin));
             let visit = gate::Visit {
@@ -180,21 +203,14 @@ impl Sender {
             let slot = match entry {
                 gate::Entry::Open(slot) => slot,
                 gate::Entry::Later { wait, has_turn } => {
-                    self.metrics.put_off(match has_turn {
-                        true => "rate",
-                        false if webhook.gate.is_paused() => "paused",
-                        false => "slots",
-                    });
-                    let at = later(clock::now(), wait);
-                    return Decision::Settle(Step::PutOff { at, has_turn });
+                    return Decision::Settle(hindered(&webhook, wait, has_turn));
                 }
             };
             let host = match host {
                 Some(host) => match host.enter(slot.is_only()).await {
                     Some(host) => Some(host),
                     None => {
-                        self.metrics.put_off("host");
-                        return Decision::Settle(put_off_a_little(NO_ROOM));
+                        return Decision::Settle(hinder_a_little(NO_ROOM, Hindrance::Host));
                     }
                 },
                 None => None,
@@ -205,8 +221,7 @@ impl Sender {
                 webhook: &delivery.webhook_id,
             };
             let Some(permit) = self.permits.acquire(asker).await else {
-                self.metrics.put_off("permits");
-                return Decision::Settle(put_off_a_little(NO_ROOM));
+                return Decision::Settle(hinder_a_little(NO_ROOM, Hindrance::Permits));
             };
             Decision::Go(webhook, Ticket { slot, host, permit })
         };
@@ -236,7 +251,7 @@ impl Sender {
             }
             Err(error) => {
                 warn!(delivery = %opened.delivery.id, %error, "putting a delivery off");
-                Err(put_off_a_little(NOT_FETCHED))
+                Err(hinder_a_little(NOT_FETCHED, Hindrance::Payload))
             }
         }
     }
@@ -259,10 +274,23 @@ impl Sender {
     }
 }
 
+/// What follows for a delivery that the gate sends away for `wait`.
+fn hindered(webhook: &Entry, wait: Duration, has_turn: bool) -> Step {
+    let now = clock::now();
+    match (has_turn, webhook.gate.paused_until()) {
+        (true, _) => Step::hinder(now, wait, Hindrance::Rate),
+        (false, Some(until)) => Step::PutOff {
+            at: later(now, wait),
+            hindrance: Some((Hindrance::Paused, until)),
+        },
+        (false, None) => Step::hinder(now, wait, Hindrance::Slots),
+    }
+}
+
 /// For `least` and up to twice as long, so that not all come back at once.
-fn put_off_a_little(least: Duration) -> Step {
+fn hinder_a_little(least: Duration, hindrance: Hindrance) -> Step {
     let wait = least.mul_f64(1.0 + rand::random::<f64>());
-    Step::put_off(clock::now(), wait)
+    Step::hinder(clock::now(), wait, hindrance)
 }
 
 /// Among first attempts a higher number is that of a redelivery.

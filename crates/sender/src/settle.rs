@@ -13,6 +13,7 @@ use tidings_core::attempt::Outcome;
 use tidings_core::dead_letter::Reason;
 use tidings_core::delivery::{Delivery, Progress};
 use tidings_core::name::Pool;
+use tidings_core::waiting::{Hindrance, Told};
 use tidings_nats::publish::{Outgoing, PublishError, Publisher};
 use tidings_nats::subject;
 use tidings_proto::delivery_to_wire;
@@ -35,6 +36,8 @@ const SCHEDULE: &str = "Nats-Schedule";
 const SCHEDULE_TARGET: &str = "Nats-Schedule-Target";
 /// Says that a delivery waited for its turn, and this is it.
 const TURN: &str = "Tidings-Turn";
+/// What was recorded of a delivery that waits for its first attempt.
+const WAITS: &str = subject::WAITS_HEADER;
 const BURY_AGAIN_MIN: Duration = Duration::from_millis(100);
 const BURY_AGAIN_MAX: Duration = Duration::from_secs(5);
 /// How long a message is put off that got no attempt and finds no room among the dead letters.
@@ -59,8 +62,9 @@ pub enum Step {
     PutOff {
         /// When it is due.
         at: Timestamp,
-        /// Whether the webhook's rate allows it then.
-        has_turn: bool,
+        /// What keeps it, and until when as far as that is known; nothing if that is of no
+        /// interest to anybody.
+        hindrance: Option<(Hindrance, Option<Timestamp>)>,
     },
     /// A dead letter.
     Bury {
@@ -84,7 +88,17 @@ impl Step {
     pub fn put_off(now: Timestamp, wait: Duration) -> Self {
         Self::PutOff {
             at: later(now, wait),
-            has_turn: false,
+            hindrance: None,
+        }
+    }
+
+    /// The same attempt, `wait` later, because of `hindrance`.
+    #[must_use]
+    pub fn hinder(now: Timestamp, wait: Duration, hindrance: Hindrance) -> Self {
+        let at = later(now, wait);
+        Self::PutOff {
+            at,
+            hindrance: Some((hindrance, Some(at))),
         }
     }
 
@@ -106,6 +120,21 @@ pub fn later(now: Timestamp, wait: Duration) -> Timestamp {
 pub fn has_turn(taken: &Taken) -> bool {
     let headers = taken.headers.as_ref();
     headers.is_some_and(|headers| headers.get(TURN).is_some())
+}
+
+/// What was told of a delivery that waits for its first attempt.
+fn told(taken: &Taken) -> Told {
+    let headers = taken.headers.as_ref();
+    let header = headers.and_then(|headers| headers.get(WAITS));
+    header.map_or_else(Told::default, |told| Told::of(told.as_str()))
+}
+
+/// What is told once `hindrance` is, if that is worth telling: of a first attempt, once, and what is
+/// usually over soon only if it comes again.
+pub fn tell(taken: &Taken, delivery: &Delivery, hindrance: Option<Hindrance>) -> Option<Told> {
+    let hindrance = hindrance.filter(|it| !it.is_brief() || taken.place.lane == Lane::Retry)?;
+    let is_first = delivery.progress.attempt == 1;
+    is_first.then(|| told(taken).with(hindrance)).flatten()
 }
 
 /// Stores what follows.
@@ -179,7 +208,10 @@ impl Settler {
         let left = match step {
             Step::Done => Left::Nothing,
             Step::Retry { at } => self.retry(taken, opened, at).await?,
-            Step::PutOff { at, has_turn } => self.put_off(taken, opened, at, has_turn).await?,
+            Step::PutOff { at, hindrance } => {
+                let hindrance = hindrance.map(|(hindrance, _)| hindrance);
+                self.put_off(taken, opened, at, hindrance).await?
+            }
             Step::Bury { reason, progress } => {
                 match (reason, &attempted) {
                     (Reason::Gone, Some(attempted)) => {
@@ -210,7 +242,7 @@ impl Settler {
         match self.bury_once(&letter).await {
             Err(PublishError::Full { .. }) if step.is_repeatable() => {
                 let at = later(clock::now(), UNTIL_THERE_IS_ROOM);
-                match self.put_off(taken, opened, at, false).await? {
+                match self.put_off(taken, opened, at, None).await? {
                     Left::Nothing => Ok(()),
                     Left::Letter(letter) => self.bury(*letter).await,
                 }
@@ -319,12 +351,17 @@ impl Settler {
         taken: &Taken,
         opened: &Opened,
         at: Timestamp,
-        has_turn: bool,
+        hindrance: Option<Hindrance>,
     ) -> Result<Left, PublishError> {
         let progress = opened.delivery.progress;
         let mut headers = HeaderMap::new();
-        if has_turn {
+        if hindrance == Some(Hindrance::Rate) {
+            // Its webhook's rate allows it then.
             headers.insert(TURN, "1");
+        }
+        let told = tell(taken, &opened.delivery, hindrance).unwrap_or_else(|| told(taken));
+        if !told.as_str().is_empty() {
+            headers.insert(WAITS, told.as_str());
         }
         let id = format!(
             "{}.{}.{}",
@@ -503,7 +540,7 @@ fn may_refer(delivery: &Delivery, at: Timestamp) -> bool {
 }
 
 /// A word for the place of a message, unique in its pool.
-fn tag(place: Place) -> String {
+pub fn tag(place: Place) -> String {
     let stream = match place.lane {
         Lane::First => 'd',
         Lane::Retry => 'r',

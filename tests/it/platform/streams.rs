@@ -21,7 +21,16 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 impl Platform {
     /// Waits for `count` attempts, and returns all that were recorded by then, oldest first.
     pub(crate) async fn attempts(&self, count: usize) -> Vec<v1::Attempt> {
-        self.records(ATTEMPTS, count).await
+        eventually(SOON, &format!("{count} attempts"), async || {
+            let records = self.read_after::<v1::Attempt>(ATTEMPTS, 0).await;
+            let mut records = records.map_err(|error| error.to_string())?;
+            records.retain(|record| record.waiting.is_none());
+            match records.len() >= count {
+                true => Ok(records),
+                false => Err(format!("{} attempts", records.len())),
+            }
+        })
+        .await
     }
 
     /// Waits for `count` dead letters, and returns all there are by then, oldest first.

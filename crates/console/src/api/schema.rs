@@ -105,6 +105,7 @@ pub(super) struct DeliveryQuery {
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum StatusInput {
+    Pending,
     Retrying,
     Delivered,
     Dead,
@@ -114,6 +115,7 @@ pub(super) enum StatusInput {
 impl From<StatusInput> for Status {
     fn from(status: StatusInput) -> Self {
         match status {
+            StatusInput::Pending => Self::Pending,
             StatusInput::Retrying => Self::Retrying,
             StatusInput::Delivered => Self::Delivered,
             StatusInput::Dead | StatusInput::Failed => Self::Dead,

@@ -179,14 +179,19 @@ async fn read(log: &Log, context: &Context, index: usize) -> anyhow::Result<()> 
 fn entry(stream: &str, message: &Message, sequence: u64, at: i64) -> Option<Entry> {
     match stream {
         EVENTS => event(message, sequence, at).map(Entry::Event),
-        ATTEMPTS => v1::Attempt::decode(message.payload.clone())
-            .ok()
-            .filter(|attempt| !attempt.space.is_empty())
-            .map(|attempt| Entry::Attempt(Box::new(attempt))),
+        ATTEMPTS => attempt(v1::Attempt::decode(message.payload.clone()).ok()?),
         _ => v1::DeadLetter::decode(message.payload.clone())
             .ok()
             .map(|letter| Entry::DeadLetter(sequence, Box::new(letter))),
     }
+}
+
+/// A record is of an attempt, or tells that the first one is put off.
+fn attempt(mut record: v1::Attempt) -> Option<Entry> {
+    if let Some(waiting) = record.waiting.take() {
+        return (!waiting.space.is_empty()).then(|| Entry::Waiting(Box::new(waiting)));
+    }
+    (!record.space.is_empty()).then(|| Entry::Attempt(Box::new(record)))
 }
 
 /// The message id of an event is `<space>.<environment>.<event id>`.

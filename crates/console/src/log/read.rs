@@ -24,9 +24,11 @@ pub enum Status {
     Delivered = 1,
     /// It was given up.
     Dead = 2,
+    /// Its first attempt was put off.
+    Pending = 3,
 }
 
-/// A delivery, as far as attempts and dead letters tell.
+/// A delivery, as far as the records of its attempts and dead letters tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// Its id.
@@ -45,12 +47,14 @@ pub struct Delivery {
     pub at: i64,
     /// The number of the last attempt.
     pub attempts: u32,
-    /// When that began, or when it was given up.
+    /// When that began, when it was put off, or when it was given up.
     pub last_at: i64,
     /// How it stands.
     pub status: Status,
     /// Why it is not delivered; empty if it is.
     pub reason: String,
+    /// Until when it waits for its first attempt, as was foreseen; 0 if it does not or nobody knows.
+    pub waits_until: i64,
 }
 
 /// An event, as far as its subject and message id tell.
@@ -243,7 +247,7 @@ impl DeliveryFilter {
 }
 
 const DELIVERY: &str = "SELECT id, webhook, environment, event, event_sequence, topic, at, \
-     last_number, last_at, status, reason FROM deliveries";
+     last_number, last_at, status, reason, waits_until FROM deliveries";
 
 fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     Ok(Delivery {
@@ -259,9 +263,11 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         status: match row.get(9)? {
             0 => Status::Retrying,
             1 => Status::Delivered,
+            3 => Status::Pending,
             _ => Status::Dead,
         },
         reason: row.get(10)?,
+        waits_until: row.get(11)?,
     })
 }
 

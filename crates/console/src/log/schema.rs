@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::LogError;
 
 /// A file with another version is deleted and built again.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 // Topics are the same whatever their case (CONTRACT.md section 1).
 const TABLES: &str = "
@@ -25,6 +25,7 @@ CREATE TABLE deliveries (
   environment TEXT NOT NULL, event TEXT NOT NULL, event_sequence INTEGER NOT NULL,
   topic TEXT NOT NULL COLLATE NOCASE, at INTEGER NOT NULL, last_number INTEGER NOT NULL,
   last_at INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL,
+  waits_until INTEGER NOT NULL,
   UNIQUE (space, id));
 CREATE INDEX deliveries_age ON deliveries (at);
 CREATE INDEX deliveries_space ON deliveries (space, at, id);

@@ -1,7 +1,7 @@
 use tempfile::TempDir;
 use tidings_proto::v1;
 
-use super::{Batch, Cursor, DeliveryFilter, Entry, Log, LogOptions, Status};
+use super::{Batch, Cursor, DeliveryFilter, Entry, LetterFilter, Log, LogOptions, Status};
 
 async fn open(folder: &TempDir) -> Log {
     let options = LogOptions::at(folder.path().join("log.db"));
@@ -200,4 +200,106 @@ async fn a_topic_is_found_in_whatever_case() {
 
     assert_eq!(walk(&log, &of_topic("entry.PUBLISH"), 5).await.len(), 1);
     assert_eq!(walk(&log, &of_topic("Entry.delete"), 5).await.len(), 0);
+}
+
+/// That a delivery was put off at `seconds` because of `reason`.
+fn waiting(delivery: u32, seconds: i64, reason: &str) -> Entry {
+    let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    Entry::Waiting(Box::new(v1::Waiting {
+        delivery_id: format!("dlv_{delivery:04}"),
+        webhook_id: format!("whk_{}", delivery % 3),
+        space: String::from("acme"),
+        event_id: format!("evt_{}", delivery / 3),
+        topic: String::from("Entry.publish"),
+        created_at: at(1),
+        at: at(seconds),
+        reason: reason.to_owned(),
+        until: at(seconds + 60),
+        ..v1::Waiting::default()
+    }))
+}
+
+fn letter(delivery: u32, seconds: i64, reason: &str) -> Entry {
+    let letter = v1::DeadLetter {
+        space: String::from("acme"),
+        reason: reason.to_owned(),
+        at: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+        delivery: Some(v1::Delivery {
+            id: format!("dlv_{delivery:04}"),
+            space: String::from("acme"),
+            webhook_id: format!("whk_{}", delivery % 3),
+            attempt: 1,
+            ..v1::Delivery::default()
+        }),
+        ..v1::DeadLetter::default()
+    };
+    Entry::DeadLetter(u64::from(delivery), Box::new(letter))
+}
+
+#[tokio::test]
+async fn what_waits_for_its_first_attempt_is_listed_with_its_reason() {
+    let folder = TempDir::new().unwrap();
+    let log = open(&folder).await;
+    store(&log, vec![waiting(1, 10, "paused"), waiting(4, 11, "rate")]).await;
+    let pending = DeliveryFilter {
+        webhook: Some(String::from("whk_1")),
+        status: Some(Status::Pending),
+        ..DeliveryFilter::default()
+    };
+
+    let found = walk(&log, &pending, 1).await;
+
+    assert_eq!(log.count("acme", pending.clone()).await.unwrap(), 2);
+    let first = found.iter().find(|it| it.id == "dlv_0001").unwrap();
+    assert_eq!((first.reason.as_str(), first.attempts), ("paused", 0));
+    assert_eq!((first.at, first.last_at), (1_000_000, 10_000_000));
+    assert_eq!(first.waits_until, 70_000_000);
+    let (_, attempts) = log.delivery("acme", "dlv_0001").await.unwrap().unwrap();
+    assert_eq!(attempts, []);
+    // Another reason is newer, the same one again changes nothing.
+    store(&log, vec![waiting(1, 20, "rate"), waiting(1, 10, "paused")]).await;
+    let (found, _) = log.delivery("acme", "dlv_0001").await.unwrap().unwrap();
+    assert_eq!((found.reason.as_str(), found.last_at), ("rate", 20_000_000));
+
+    store(&log, vec![attempt("acme", 1, 1, 30, "delivered")]).await;
+
+    assert_eq!(log.count("acme", pending).await.unwrap(), 1);
+    let (found, _) = log.delivery("acme", "dlv_0001").await.unwrap().unwrap();
+    assert_eq!((found.status, found.waits_until), (Status::Delivered, 0));
+}
+
+#[tokio::test]
+async fn a_late_word_of_waiting_never_steps_back() {
+    let folder = TempDir::new().unwrap();
+    let log = open(&folder).await;
+    let entries = vec![
+        attempt("acme", 1, 1, 30, "delivered"),
+        attempt("acme", 2, 1, 30, "retry"),
+        letter(3, 30, "expired"),
+        waiting(1, 10, "paused"),
+        waiting(2, 10, "paused"),
+        waiting(3, 10, "paused"),
+    ];
+    store(&log, entries).await;
+
+    let mut found = walk(&log, &DeliveryFilter::default(), 10).await;
+
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    let stand: Vec<_> = found.iter().map(|it| it.status).collect();
+    assert_eq!(stand, [Status::Delivered, Status::Retrying, Status::Dead]);
+}
+
+#[tokio::test]
+async fn what_is_sent_again_and_put_off_waits_again() {
+    let folder = TempDir::new().unwrap();
+    let log = open(&folder).await;
+    store(&log, vec![letter(3, 30, "expired")]).await;
+    log.note_redelivery("acme", "dlv_0003", 1).await.unwrap();
+
+    store(&log, vec![waiting(3, 40, "paused")]).await;
+
+    let (found, _) = log.delivery("acme", "dlv_0003").await.unwrap().unwrap();
+    assert_eq!(found.status, Status::Pending);
+    let letters = log.letters("acme", LetterFilter::default(), None, 10).await;
+    assert_eq!(letters.unwrap().items, []);
 }

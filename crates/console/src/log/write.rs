@@ -43,6 +43,8 @@ pub enum Entry {
     Event(EventEntry),
     /// Of ATTEMPTS.
     Attempt(Box<v1::Attempt>),
+    /// Of ATTEMPTS, where the first one is put off.
+    Waiting(Box<v1::Waiting>),
     /// Of DEAD_LETTERS, with its place there.
     DeadLetter(u64, Box<v1::DeadLetter>),
 }
@@ -53,6 +55,7 @@ impl Entry {
         match self {
             Self::Event(event) => event.space.clone(),
             Self::Attempt(attempt) => attempt.space.clone(),
+            Self::Waiting(waiting) => waiting.space.clone(),
             Self::DeadLetter(_, letter) => letter.space.clone(),
         }
     }
@@ -131,7 +134,7 @@ impl Log {
                 [&space, &id],
             )?;
             transaction.execute(
-                "UPDATE deliveries SET status = ?3, reason = ?4
+                "UPDATE deliveries SET status = ?3, reason = ?4, waits_until = 0
                  WHERE space = ?1 AND id = ?2 AND last_number < ?5",
                 params![
                     space,
@@ -227,6 +230,7 @@ fn store(connection: &mut Connection, batch: &Batch) -> Result<bool, LogError> {
         match entry {
             Entry::Event(event) => store_event(&transaction, event)?,
             Entry::Attempt(attempt) => store_attempt(&transaction, attempt)?,
+            Entry::Waiting(waiting) => store_waiting(&transaction, waiting)?,
             Entry::DeadLetter(sequence, letter) => {
                 store_dead_letter(&transaction, *sequence, letter)?;
             }
@@ -272,9 +276,11 @@ fn store_attempt(transaction: &Transaction<'_>, attempt: &v1::Attempt) -> rusqli
         event_sequence: attempt.event_sequence,
         topic: &attempt.topic,
         at,
+        last_at: at,
         number: attempt.number,
         status,
         reason,
+        waits_until: 0,
     };
     let row = store_delivery(transaction, &known)?;
     let mut kept = attempt.clone();
@@ -339,9 +345,32 @@ fn store_dead_letter(
         event_sequence: delivery.event_sequence,
         topic: &event.topic,
         at: at(letter.at.as_ref()),
+        last_at: at(letter.at.as_ref()),
         number: delivery.attempt.saturating_sub(1),
         status: Status::Dead,
         reason: &letter.reason,
+        waits_until: 0,
+    };
+    store_delivery(transaction, &known)?;
+    Ok(())
+}
+
+/// The first attempt has the number 1, so whatever is known of it or later ones is newer than this.
+fn store_waiting(transaction: &Transaction<'_>, waiting: &v1::Waiting) -> rusqlite::Result<()> {
+    let known = Known {
+        space: &waiting.space,
+        id: &waiting.delivery_id,
+        webhook: &waiting.webhook_id,
+        environment: &waiting.environment,
+        event: &waiting.event_id,
+        event_sequence: waiting.event_sequence,
+        topic: &waiting.topic,
+        at: at(waiting.created_at.as_ref()),
+        last_at: at(waiting.at.as_ref()),
+        number: 0,
+        status: Status::Pending,
+        reason: &waiting.reason,
+        waits_until: at(waiting.until.as_ref()),
     };
     store_delivery(transaction, &known)?;
     Ok(())
@@ -356,10 +385,14 @@ struct Known<'a> {
     event: &'a str,
     event_sequence: u64,
     topic: &'a str,
+    /// The earliest that it knows of.
     at: i64,
+    /// When what it tells happened.
+    last_at: i64,
     number: u32,
     status: Status,
     reason: &'a str,
+    waits_until: i64,
 }
 
 /// The delivery begins with the earliest that is known of it, and stands as the last attempt left
@@ -368,8 +401,8 @@ fn store_delivery(transaction: &Transaction<'_>, known: &Known<'_>) -> rusqlite:
     transaction
         .prepare_cached(
             "INSERT INTO deliveries (space, id, webhook, environment, event, event_sequence, topic,
-               at, last_number, last_at, status, reason)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?8, ?10, ?11)
+               at, last_number, last_at, status, reason, waits_until)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
              ON CONFLICT (space, id) DO UPDATE SET
                at = min(at, excluded.at),
                topic = max(topic, excluded.topic),
@@ -377,6 +410,8 @@ fn store_delivery(transaction: &Transaction<'_>, known: &Known<'_>) -> rusqlite:
                  excluded.status, status),
                reason = iif((excluded.last_number, excluded.last_at) >= (last_number, last_at),
                  excluded.reason, reason),
+               waits_until = iif((excluded.last_number, excluded.last_at) >= (last_number, last_at),
+                 excluded.waits_until, waits_until),
                last_at = iif((excluded.last_number, excluded.last_at) >= (last_number, last_at),
                  excluded.last_at, last_at),
                last_number = max(last_number, excluded.last_number)
@@ -393,8 +428,10 @@ fn store_delivery(transaction: &Transaction<'_>, known: &Known<'_>) -> rusqlite:
                 known.topic,
                 known.at,
                 known.number,
+                known.last_at,
                 known.status as i64,
                 known.reason,
+                known.waits_until,
             ],
             |row| row.get(0),
         )

@@ -2,21 +2,33 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tidings_core::id::DeliveryId;
 use tidings_core::name::Space;
+use tidings_core::webhook::EndpointState;
 use tidings_manage::audit::Change;
 use tidings_manage::redeliver::Known;
 use tidings_manage::{Actor, Error, Result};
+use tidings_service::clock;
 use tokio::time::{Instant, sleep};
 
 use crate::App;
 use crate::log::{Delivery, Status};
-use crate::view::{AttemptView, DeliveryDetail, DeliveryView};
+use crate::view::{AttemptView, DeliveryDetail, DeliveryView, time};
 
 /// How long an answer may wait for the log to read what happened just now.
 const CATCH_UP: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What keeps a delivery from its first attempt, as it is now.
+#[derive(Debug, Default)]
+pub(crate) struct Waits {
+    /// Until when at the least, as far as it is known.
+    pub(crate) until: Option<Timestamp>,
+    /// The state of its webhook, unless that is deleted.
+    pub(crate) endpoint: Option<EndpointState>,
+}
 
 impl App {
     /// A delivery with every attempt.
@@ -38,14 +50,40 @@ impl App {
         let attempts = attempts.into_iter().zip(bodies);
         let attempts = attempts.map(|(attempt, body)| AttemptView::from(attempt).with_body(body));
         let attempts: Vec<AttemptView> = attempts.collect();
-        let delivery = DeliveryView::from(delivery);
-        let is_waiting = delivery.status == crate::view::StatusView::Retrying;
-        let next = attempts.last().and_then(|last| last.next_attempt_at);
+        let next = match delivery.status {
+            Status::Retrying => attempts.last().and_then(|last| last.next_attempt_at),
+            Status::Pending => self.waits(space, &delivery).await?.until,
+            Status::Delivered | Status::Dead => None,
+        };
         Ok(DeliveryDetail {
-            next_attempt_at: next.filter(|_| is_waiting),
-            delivery,
+            next_attempt_at: next,
+            delivery: DeliveryView::from(delivery),
             attempt_list: attempts,
             payload,
+        })
+    }
+
+    /// What a delivery waits for that was not attempted yet: its webhook may be in another state by
+    /// now than it was when that was recorded.
+    ///
+    /// # Errors
+    /// The log holds something that is no id, or the broker does not answer.
+    pub(crate) async fn waits(&self, space: &Space, delivery: &Delivery) -> Result<Waits> {
+        let webhook = delivery.webhook.parse().map_err(|error| {
+            Error::Unavailable(format!("the log holds a broken delivery: {error}"))
+        })?;
+        let found = self.manage.find_webhook(space, &webhook).await?;
+        let endpoint = found.map(|kept| kept.effective());
+        let paused = endpoint
+            .as_ref()
+            .filter(|state| state.status == tidings_core::webhook::Status::Paused);
+        let until = match paused {
+            Some(state) => state.until,
+            None => Some(time(delivery.waits_until)),
+        };
+        Ok(Waits {
+            until: until.filter(|until| *until > clock::now()),
+            endpoint,
         })
     }
 
@@ -94,7 +132,7 @@ impl App {
             event_sequence: delivery.event_sequence,
             attempts: delivery.attempts,
             letters: letters?,
-            is_waiting: delivery.status == Status::Retrying,
+            is_waiting: matches!(delivery.status, Status::Retrying | Status::Pending),
         })
     }
 

@@ -132,6 +132,7 @@ fn of_deleted(delivery: DeliveryView) -> EventWebhook {
 
 fn outcome(delivery: &DeliveryView) -> &'static str {
     match delivery.status {
+        StatusView::Pending => "waiting",
         StatusView::Retrying => "retrying",
         StatusView::Delivered => "delivered",
         StatusView::Dead => "dead",

@@ -46,10 +46,12 @@ impl App {
         };
         let deliveries = CountsView {
             delivered: count(Status::Delivered, Some(from)).await?,
+            pending: count(Status::Pending, Some(from)).await?,
             retrying: count(Status::Retrying, Some(from)).await?,
             dead: count(Status::Dead, Some(from)).await?,
         };
         let backlog = BacklogView {
+            pending: count(Status::Pending, None).await?,
             retrying: count(Status::Retrying, None).await?,
             partition: self.waiting_in_partition(&kept).await?,
         };

@@ -38,6 +38,7 @@ impl Row {
         let reason = match (delivery.status, delivery.reason.as_str()) {
             (Status::Delivered, _) => String::from("taken"),
             (_, "") => String::from("–"),
+            (Status::Pending, word) => format!("waits: {}", meaning(word)),
             (_, word) => meaning(word).to_owned(),
         };
         Self {
@@ -114,6 +115,7 @@ pub(super) fn topic(text: &str) -> Result<Option<String>, String> {
 fn status(word: &str) -> Option<Status> {
     match word {
         "delivered" => Some(Status::Delivered),
+        "pending" => Some(Status::Pending),
         "retrying" => Some(Status::Retrying),
         "failed" => Some(Status::Dead),
         _ => None,

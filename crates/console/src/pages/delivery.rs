@@ -13,8 +13,9 @@ use super::chart;
 use super::frame::Frame;
 use super::guard::{Asked, Visitor};
 use super::layout::readable;
-use super::words::{Badge, Moment, advice, ago, bytes, meaning, plural, sentence, span};
+use super::words::{Badge, Moment, advice, ago, bytes, hindrance, meaning, plural, sentence, span};
 use crate::log::{Delivery, Status};
+use crate::ops::Waits;
 
 /// Of the event that the body was made of, so much is shown.
 pub(super) const BODY_CHARS_MAX: usize = 64 << 10;
@@ -74,6 +75,8 @@ struct Page {
     at: Moment,
     reason_label: &'static str,
     reason: String,
+    /// Whether it waits for its first attempt.
+    waits: bool,
     next: String,
     next_text: String,
     notice: &'static str,
@@ -118,23 +121,20 @@ pub(crate) async fn show(
     let names = visitor.desk.names(&space).await?;
     let name = names.get(&delivery.webhook).cloned();
     let name = name.unwrap_or_else(|| format!("{} (deleted)", delivery.webhook));
-    let (notice, notice_tone) = match (asked.has("redelivered"), is_test) {
-        (true, _) => (
-            "It is sent again, under the same id. Its next attempt appears here.",
-            "ok",
-        ),
-        (_, true) => (
-            "This is a test event. It went through the whole pipeline.",
-            "info",
-        ),
-        _ => ("", ""),
-    };
+    let (notice, notice_tone) = notice(asked.has("redelivered"), is_test);
     let stored = app.manage.event(&space, delivery.event_sequence).await?;
     let event = stored.map(|stored| stored.event);
     let bodies = app.bodies(&space, &delivery, event.as_ref(), &attempts);
     let bodies = bodies.await?;
-    let next = next_attempt(&delivery, &attempts);
-    let (reason_label, reason) = reason(&delivery);
+    let waits = match delivery.status {
+        Status::Pending => app.waits(&space, &delivery).await?,
+        _ => Waits::default(),
+    };
+    let next = match delivery.status {
+        Status::Retrying => attempts.last().and_then(|last| time(last.next_attempt_at)),
+        _ => waits.until,
+    };
+    let (reason_label, reason) = reason(&delivery, &waits);
     let frame = visitor.frame(&delivery.topic, "deliveries", &space).await?;
     Ok(html(&Page {
         frame,
@@ -144,6 +144,7 @@ pub(crate) async fn show(
         at: Moment::of_micros(delivery.at, visitor.now),
         reason_label,
         reason,
+        waits: delivery.status == Status::Pending,
         next: next.map_or_else(String::new, |at| at.to_string()),
         next_text: next.map_or_else(String::new, |at| {
             ago(at, visitor.now).trim_start_matches("in ").to_owned()
@@ -163,6 +164,21 @@ pub(crate) async fn show(
     }))
 }
 
+/// What is to be said at the top, and its tone.
+fn notice(is_redelivered: bool, is_test: bool) -> (&'static str, &'static str) {
+    match (is_redelivered, is_test) {
+        (true, _) => (
+            "It is sent again, under the same id. Its next attempt appears here.",
+            "ok",
+        ),
+        (_, true) => (
+            "This is a test event. It went through the whole pipeline.",
+            "info",
+        ),
+        _ => ("", ""),
+    }
+}
+
 /// Sends it again.
 pub(crate) async fn redeliver(
     visitor: Visitor,
@@ -175,9 +191,10 @@ pub(crate) async fn redeliver(
     Ok(see(&format!("/s/{space}/deliveries/{id}?redelivered")))
 }
 
-fn reason(delivery: &Delivery) -> (&'static str, String) {
+fn reason(delivery: &Delivery, waits: &Waits) -> (&'static str, String) {
     match (delivery.status, delivery.reason.as_str()) {
         (Status::Delivered, _) | (_, "") => ("", String::new()),
+        (Status::Pending, word) => ("Waits", sentence(&hindrance(word, waits.endpoint.as_ref()))),
         (Status::Dead, word) => ("Given up", sentence(meaning(word))),
         (Status::Retrying, word) => ("Last answer", sentence(meaning(word))),
     }
@@ -192,13 +209,6 @@ fn summary(delivery: &Delivery, attempts: &[v1::Attempt]) -> String {
         (_, Some(took)) => format!("{count}, the last took {took}"),
         (_, None) => count,
     }
-}
-
-fn next_attempt(delivery: &Delivery, attempts: &[v1::Attempt]) -> Option<Timestamp> {
-    let last = attempts
-        .last()
-        .filter(|_| delivery.status == Status::Retrying);
-    last.and_then(|last| time(last.next_attempt_at))
 }
 
 fn time(wire: Option<prost_types::Timestamp>) -> Option<Timestamp> {

@@ -154,6 +154,7 @@ fn judge(
             Badge::of_delivery(delivery.status),
             match delivery.status {
                 Status::Delivered => String::from("matched"),
+                Status::Pending => format!("matched; waits: {}", meaning(&delivery.reason)),
                 _ => meaning(&delivery.reason).to_owned(),
             },
         ),

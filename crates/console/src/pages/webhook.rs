@@ -124,7 +124,7 @@ struct Page {
     rate_tone: &'static str,
     attempts: String,
     backlog: String,
-    backlog_text: &'static str,
+    backlog_text: String,
     dead: String,
     p50: String,
     p95: String,
@@ -199,9 +199,15 @@ async fn fares(visitor: &Visitor, space: &Space, page: &mut Page) -> Answer<()> 
         };
         log.count_upto(space.as_str(), filter, COUNT_MAX)
     };
-    let waiting = count(Status::Retrying, None).await?;
-    page.backlog = number(waiting);
-    page.backlog_text = "wait for another attempt";
+    let first = count(Status::Pending, None).await?;
+    let again = count(Status::Retrying, None).await?;
+    page.backlog = number(first + again);
+    page.backlog_text = match (first, again) {
+        (0, 0) => String::from("nothing waits"),
+        (0, _) => String::from("for another attempt"),
+        (_, 0) => String::from("for their first attempt"),
+        _ => format!("{} of them for their first attempt", number(first)),
+    };
     page.dead = number(count(Status::Dead, Some(from)).await?);
     (page.rate, page.rate_tone) = rate(health.delivered, health.attempts);
     page.attempts = plural(health.attempts, "attempt");
@@ -275,7 +281,7 @@ fn described(kept: &Kept, frame: Frame, space: &Space, now: Timestamp) -> Page {
         rate_tone: "muted",
         attempts: String::new(),
         backlog: String::from("–"),
-        backlog_text: "",
+        backlog_text: String::new(),
         dead: String::from("–"),
         p50: String::from("–"),
         p95: String::from("–"),

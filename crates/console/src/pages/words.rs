@@ -55,7 +55,8 @@ impl Badge {
 
     pub(crate) fn of_delivery(status: Status) -> Self {
         match status {
-            Status::Retrying => Self::new("warn", "waiting"),
+            Status::Pending => Self::new("info", "waiting"),
+            Status::Retrying => Self::new("warn", "retrying"),
             Status::Delivered => Self::new("ok", "delivered"),
             Status::Dead => Self::new("bad", "given up"),
         }
@@ -142,6 +143,7 @@ pub(crate) fn rate(good: u64, all: u64) -> (String, &'static str) {
 pub(crate) fn meaning(word: &str) -> &str {
     match word {
         "delivered" => "delivered",
+        "redelivered" => "it was sent again",
         "redirect_not_followed" => "it redirects, which is never followed",
         "gone" => "the receiver says it is gone for good (410)",
         "throttled" => "the receiver asks to slow down (429)",
@@ -172,7 +174,29 @@ pub(crate) fn meaning(word: &str) -> &str {
         "head_too_large" => "the answer’s headers are too large",
         "body_incomplete" | "body_invalid" | "body_timeout" => "the answer’s body broke off",
         "proxy_error" => "the outgoing proxy failed",
+        "paused" => "the webhook is paused",
+        "rate" => "its turn under the webhook’s rate limit is still to come",
+        "slots" => "as many requests of the webhook are under way as may be",
+        "host" => "as many requests to its host are under way as may be",
+        "permits" => "the senders are busy",
+        "locked" => "no key opens the webhook’s secrets",
+        "not_known" => "its sender does not know the webhook yet",
+        "payload" => "its payload could not be fetched yet",
         other => other,
+    }
+}
+
+/// What keeps a delivery from its first attempt. While its webhook is paused that is the reason,
+/// whatever was told before.
+pub(crate) fn hindrance(word: &str, endpoint: Option<&EndpointState>) -> String {
+    let paused = endpoint.filter(|state| state.status == EndpointStatus::Paused);
+    match paused.map(|state| state.until) {
+        Some(Some(until)) => until
+            .strftime("the webhook is paused until %F %T UTC")
+            .to_string(),
+        Some(None) => String::from("the webhook is paused until somebody resumes it"),
+        None if word == "paused" => String::from("the webhook was paused; its turn comes soon"),
+        None => meaning(word).to_owned(),
     }
 }
 

@@ -9,68 +9,10 @@ use tidings_nats::egress::Registry;
 use tidings_nats::topology::WEBHOOKS_BUCKET;
 use tidings_testkit::{Answer as Reply, Receiver, eventually};
 
-use crate::http::{Answer, Http};
+use crate::browser::{Browser, FORM, anybody, give_token};
 use crate::platform::{Platform, SOON};
 
-const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const SCRIPT: &str = "<script>alert(1)</script>";
-
-/// A browser with a session, as far as cookies and forms go.
-struct Browser {
-    http: Http,
-    cookie: String,
-    mark: String,
-}
-
-impl Browser {
-    async fn sign_in(platform: &Platform, token: &str) -> Self {
-        let http = anybody(platform);
-        let answer = give_token(&http, token).await;
-        assert_eq!(answer.status, 303, "{answer:?}");
-        let set = answer.header("set-cookie");
-        assert!(
-            set.contains("HttpOnly") && set.contains("SameSite=Lax"),
-            "{set}"
-        );
-        let cookie = set.split(';').next().unwrap().to_owned();
-        let mut browser = Self {
-            http,
-            cookie,
-            mark: String::new(),
-        };
-        let page = browser.get("/egress").await;
-        let mark = page.text.split(r#"name="csrf" value=""#).nth(1);
-        browser.mark = mark.unwrap().split('"').next().unwrap().to_owned();
-        browser
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        let headers = [("cookie", self.cookie.as_str())];
-        self.http.send(Method::GET, path, &headers, None).await
-    }
-
-    /// Sends a form of this session.
-    async fn post(&self, path: &str, fields: &str) -> Answer {
-        self.send(path, &format!("csrf={}&{fields}", self.mark), &[])
-            .await
-    }
-
-    async fn send(&self, path: &str, form: &str, more: &[(&str, &str)]) -> Answer {
-        let headers = [("cookie", self.cookie.as_str()), FORM];
-        let headers = [&headers, more].concat();
-        let form = Some(form.to_owned());
-        self.http.send(Method::POST, path, &headers, form).await
-    }
-}
-
-fn anybody(platform: &Platform) -> Http {
-    Http::new(format!("http://{}", platform.address), None)
-}
-
-async fn give_token(http: &Http, token: &str) -> Answer {
-    let form = Some(format!("token={token}"));
-    http.send(Method::POST, "/sign-in", &[FORM], form).await
-}
 
 /// Every page of a space that can be looked at, and the scope that it needs.
 fn pages(webhook: &str) -> Vec<(String, &'static str)> {

@@ -4,10 +4,12 @@
 #![expect(clippy::too_many_lines, reason = "what people do is told in one piece")]
 
 mod api;
+mod browser;
 mod dashboard;
 mod http;
 mod isolation;
 mod log;
+mod pending;
 mod platform;
 mod replay;
 mod schemathesis;

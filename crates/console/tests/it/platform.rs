@@ -23,7 +23,7 @@ use tidings_testkit::{NatsServer, eventually};
 use crate::http::Http;
 
 pub(crate) const SOON: Duration = Duration::from_secs(30);
-const ADMIN: &str = "tdg_admin-of-these-tests-only";
+pub(crate) const ADMIN: &str = "tdg_admin-of-these-tests-only";
 
 /// Everything that runs.
 pub(crate) struct Platform {

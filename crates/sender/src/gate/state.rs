@@ -135,8 +135,12 @@ impl State {
         }
     }
 
-    pub(super) fn is_paused(&self) -> bool {
-        matches!(self.pause, Pause::Paused { .. } | Pause::Probing { .. })
+    pub(super) fn paused_until(&self) -> Option<Option<Timestamp>> {
+        match &self.pause {
+            Pause::Paused { until, .. } => Some(*until),
+            Pause::Probing { until, .. } => Some(Some(*until)),
+            Pause::Flowing { .. } | Pause::Ramping { .. } => None,
+        }
     }
 
     /// How long it is until a turn that nobody else has.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tidings_core::webhook::EndpointState;
 use tidings_nats::topology::{ATTEMPTS, DELIVERIES, RETRIES};
 use tidings_testkit::{Answer, Receiver, eventually};
 use tokio::time::Instant;
@@ -148,4 +149,66 @@ async fn records_that_cannot_be_stored_delay_no_retry_and_slow_nobody_down_for_l
         stand.messages(DELIVERIES).await == 0
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_keeps_a_delivery_from_its_first_attempt_is_recorded_once() {
+    let (stand, _sender) = Stand::with_sender().await;
+    let receiver = Receiver::start().await;
+    let webhook = stand.webhook(&receiver.url("/"), json!({})).await;
+    // What is attempted at once has no record but that of its attempt.
+    stand.deliver(&webhook).await;
+    stand.attempts(1).await;
+    assert_eq!(stand.messages(ATTEMPTS).await, 1);
+
+    let paused = EndpointState::paused_by_hand(None, webhook.version);
+    stand.put_state(&webhook, &paused).await;
+    let delivery = eventually(SOON, "the sender knows of the pause", async || {
+        let before = receiver.requests().len();
+        let delivery = stand.deliver(&webhook).await;
+        stand.is_taken().await?;
+        match receiver.requests().len() == before {
+            true => Ok(delivery),
+            false => Err(String::from("it was attempted")),
+        }
+    })
+    .await;
+
+    let waiting = stand.waiting(1).await.remove(0);
+    assert_eq!(waiting.delivery_id, delivery.as_str());
+    assert_eq!(waiting.reason, "paused");
+    assert_eq!(waiting.until, None, "nobody knows");
+    assert_eq!(waiting.topic, "Entry.publish");
+    // It comes back every few seconds to look.
+    let schedules = stand.last_sequence(RETRIES).await;
+    eventually(SOON, "it was put off again", async || {
+        match stand.last_sequence(RETRIES).await >= schedules + 2 {
+            true => Ok(()),
+            false => Err(schedules),
+        }
+    })
+    .await;
+    assert_eq!(stand.waiting(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_delivery_that_waits_for_its_turn_says_until_when() {
+    let (stand, _sender) = Stand::with_sender().await;
+    let receiver = Receiver::start().await;
+    let slow = json!({ "requests": 1, "per": "4s", "burst": 1 });
+    let slow = json!({ "delivery": { "rateLimit": slow } });
+    let webhook = stand.webhook(&receiver.url("/"), slow).await;
+    for _ in 0..3 {
+        stand.deliver(&webhook).await;
+    }
+
+    let waiting = stand.waiting(2).await;
+
+    for waiting in &waiting {
+        assert_eq!(waiting.reason, "rate");
+        let (at, until) = (waiting.at.unwrap(), waiting.until.unwrap());
+        assert!((1..=9).contains(&(until.seconds - at.seconds)));
+    }
+    receiver.wait_for(3, SOON).await;
+    assert_eq!(stand.waiting(2).await.len(), 2);
 }

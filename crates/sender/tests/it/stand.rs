@@ -276,7 +276,28 @@ impl Stand {
 
     /// Waits until this many attempts are recorded, and returns them.
     pub(crate) async fn attempts(&self, count: usize) -> Vec<v1::Attempt> {
-        self.read(ATTEMPTS, count).await
+        self.recorded(count, |record| record.waiting.is_none())
+            .await
+    }
+
+    /// Waits until this many deliveries are recorded that wait for their first attempt, and returns
+    /// what was recorded.
+    pub(crate) async fn waiting(&self, count: usize) -> Vec<v1::Waiting> {
+        let records = self.recorded(count, |record| record.waiting.is_some());
+        let records = records.await.into_iter();
+        records.filter_map(|record| record.waiting).collect()
+    }
+
+    async fn recorded(&self, count: usize, is_meant: fn(&v1::Attempt) -> bool) -> Vec<v1::Attempt> {
+        eventually(SOON, "records", async || {
+            let mut records: Vec<v1::Attempt> = self.read(ATTEMPTS, 0).await;
+            records.retain(is_meant);
+            match records.len() >= count {
+                true => Ok(records),
+                false => Err(format!("{} records", records.len())),
+            }
+        })
+        .await
     }
 
     /// Waits until this many events were published, and returns them.
@@ -343,6 +364,24 @@ impl Stand {
         let found = self.context.get_stream(stream).await;
         let found = found.map_err(|error| error.to_string())?;
         Ok(found.cached_info().state.messages)
+    }
+
+    /// The place of the last message that was ever stored in a stream.
+    pub(crate) async fn last_sequence(&self, stream: &str) -> u64 {
+        let found = self.context.get_stream(stream).await.unwrap();
+        found.cached_info().state.last_sequence
+    }
+
+    /// Waits until every delivery got its first look.
+    pub(crate) async fn is_taken(&self) -> Result<(), String> {
+        eventually(SOON, "every delivery was looked at", async || {
+            match self.count_in(DELIVERIES).await? {
+                0 => Ok(()),
+                waiting => Err(format!("{waiting} deliveries")),
+            }
+        })
+        .await;
+        Ok(())
     }
 
     /// Waits until no delivery is under way any more.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use prost::Message as _;
 use tidings_core::topic::{Topic, TopicPattern};
+use tidings_core::waiting::Hindrance;
 use tidings_nats::topology::{ATTEMPTS, DEAD_LETTERS};
 use tidings_proto::v1;
 
@@ -40,7 +41,26 @@ pub(super) fn status(summary: &Summary) -> String {
     let status = summary.status.as_str();
     match &summary.reason {
         Some(reason) if summary.status == Status::Dead => format!("{status} ({reason})"),
+        Some(reason) if summary.status == Status::Pending => {
+            format!("{status} ({})", hindrance(reason))
+        }
         _ => status.to_owned(),
+    }
+}
+
+/// What keeps a delivery, for people.
+fn hindrance(word: &str) -> &str {
+    match word.parse() {
+        Ok(Hindrance::Paused) => "webhook paused",
+        Ok(Hindrance::Rate) => "rate limit",
+        Ok(Hindrance::Slots) => "its requests in flight",
+        Ok(Hindrance::Host) => "host busy",
+        Ok(Hindrance::Permits) => "senders busy",
+        Ok(Hindrance::Locked) => "secrets locked",
+        Ok(Hindrance::NotKnown) => "webhook not known yet",
+        Ok(Hindrance::Payload) => "payload not fetched yet",
+        // Of a later version.
+        Err(_) => word,
     }
 }
 
@@ -112,7 +132,8 @@ impl<'a> Found<'a> {
     }
 
     fn add_attempt(&mut self, attempt: &v1::Attempt) {
-        if self.add(Sighting::of_attempt(attempt)) {
+        let sighting = Sighting::of_record(attempt);
+        if sighting.is_some_and(|sighting| self.add(sighting)) {
             self.attempted.insert(attempt.delivery_id.clone());
         }
     }

@@ -43,7 +43,7 @@ pub(super) async fn attempts(args: &ShowArgs, client: &Client) -> anyhow::Result
     scan::newest_first(client, ATTEMPTS, &subject, |seen| match seen {
         Seen::Message(message) => {
             let read = v1::Attempt::decode(message.payload).ok();
-            let own = read.filter(|attempt| attempt.delivery_id == args.id.as_str());
+            let own = read.filter(|read| read.delivery_id == args.id.as_str());
             found.extend(own.map(|attempt| ((attempt.number, message.sequence), attempt)));
             Look::Further
         }
@@ -62,7 +62,7 @@ async fn standing(
     client: &Client,
     attempts: &[v1::Attempt],
 ) -> anyhow::Result<Option<Sighting>> {
-    let mut sightings: Vec<Sighting> = attempts.iter().map(Sighting::of_attempt).collect();
+    let mut sightings: Vec<Sighting> = attempts.iter().filter_map(Sighting::of_record).collect();
     let webhook = match (&args.webhook, attempts.first()) {
         (None, Some(attempt)) => attempt.webhook_id.parse().ok(),
         (given, _) => given.clone(),

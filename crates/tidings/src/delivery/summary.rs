@@ -42,7 +42,7 @@ pub(crate) struct Summary {
     pub(crate) event_id: String,
     pub(crate) topic: String,
     pub(crate) status: Status,
-    /// Why it is dead.
+    /// Why it is dead, or what keeps a pending one.
     pub(crate) reason: Option<String>,
     /// How many attempts were made.
     pub(crate) attempts: u32,
@@ -62,8 +62,13 @@ pub(super) struct Sighting {
 }
 
 impl Sighting {
-    /// What the record of an attempt says.
-    pub(super) fn of_attempt(attempt: &v1::Attempt) -> Self {
+    /// What the record of an attempt says; nothing if it tells that there was none yet: then the
+    /// delivery itself waits somewhere, and says more.
+    pub(super) fn of_record(attempt: &v1::Attempt) -> Option<Self> {
+        attempt.waiting.is_none().then(|| Self::of_attempt(attempt))
+    }
+
+    fn of_attempt(attempt: &v1::Attempt) -> Self {
         let (status, reason) = match attempt.verdict.as_str() {
             "delivered" => (Status::Delivered, None),
             "retry" => (Status::Retrying, None),
@@ -108,8 +113,13 @@ impl Sighting {
         })
     }
 
-    /// What a delivery that waits says; `due_at` is when it is let go.
-    pub(super) fn of_waiting(delivery: &v1::Delivery, due_at: Option<Timestamp>) -> Self {
+    /// What a delivery that waits says; `due_at` is when it is let go, `told` what keeps it from its
+    /// first attempt.
+    pub(super) fn of_waiting(
+        delivery: &v1::Delivery,
+        due_at: Option<Timestamp>,
+        told: Option<String>,
+    ) -> Self {
         let is_first = delivery.attempt <= delivery.round_start;
         let summary = Summary {
             status: if is_first {
@@ -117,6 +127,7 @@ impl Sighting {
             } else {
                 Status::Retrying
             },
+            reason: told.filter(|_| is_first),
             next_attempt_at: due_at,
             ..summary_of(delivery)
         };
@@ -207,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_is_furthest_along_says_where_a_delivery_stands() {
-        let waiting = |attempt, round| Sighting::of_waiting(&delivery(attempt, round), None);
+        let waiting = |attempt, round| Sighting::of_waiting(&delivery(attempt, round), None, None);
         for (sightings, expected) in [
             (vec![waiting(1, 1)], (Status::Pending, 0)),
             (
@@ -238,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_last_outcome_is_remembered_while_waiting() {
-        let mut waiting = Sighting::of_waiting(&delivery(2, 1), None);
+        let mut waiting = Sighting::of_waiting(&delivery(2, 1), None, None);
         waiting.merge(attempt(1, "retry"));
         assert_eq!(waiting.summary.last_outcome.as_deref(), Some("http_5xx"));
         assert_eq!(waiting.summary.status, Status::Retrying);

@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use prost::Message as _;
 use tidings_core::id::{DeliveryId, WebhookId};
 use tidings_core::partition::partition_of;
+use tidings_core::waiting::Told;
+use tidings_nats::subject::WAITS_HEADER;
 use tidings_nats::topology::{DELIVERIES, RETRIES};
 use tidings_proto::v1;
 
@@ -79,7 +81,10 @@ pub(super) async fn scheduled(
 fn sighting(message: &StreamMessage) -> Option<Sighting> {
     // What is no delivery is the sender's to bury.
     let delivery = v1::Delivery::decode(message.payload.clone()).ok()?;
-    Some(Sighting::of_waiting(&delivery, scheduled_at(message)))
+    let told = message.headers.get(WAITS_HEADER);
+    let told = told.and_then(|told| Told::of(told.as_str()).last().map(str::to_owned));
+    let due_at = scheduled_at(message);
+    Some(Sighting::of_waiting(&delivery, due_at, told))
 }
 
 fn scheduled_at(message: &StreamMessage) -> Option<Timestamp> {

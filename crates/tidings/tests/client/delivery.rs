@@ -4,6 +4,7 @@ use async_nats::HeaderMap;
 use prost::Message as _;
 use serde_json::Value;
 use tidings_core::partition::partition_of;
+use tidings_nats::subject::WAITS_HEADER;
 use tidings_proto::v1;
 
 use crate::broker::{Broker, attempt, delivery, letter, text};
@@ -105,6 +106,44 @@ async fn deliveries_are_filtered() {
         .json(&[&LIST[..], &["--topic", "entry.*", "--webhook", "wh_1"]].concat())
         .await;
     assert_eq!(ids(&topic).len(), 4);
+}
+
+#[tokio::test]
+async fn what_keeps_a_delivery_from_its_first_attempt_is_told() {
+    let broker = recorded().await;
+    let partition = partition_of(&"wh_1".parse().unwrap(), 2);
+    let mut headers = HeaderMap::new();
+    headers.insert(WAITS_HEADER, "rate paused");
+    let waiting = delivery("wh_1", "dlv_paused", 1).encode_to_vec();
+    let subject = format!("tidings.retry.default.{partition}");
+    let put = broker
+        .jetstream
+        .publish_with_headers(subject, headers, waiting.into());
+    put.await.unwrap().await.unwrap();
+    // Its record is of no attempt.
+    let record = v1::Attempt {
+        waiting: Some(v1::Waiting {
+            delivery_id: "dlv_paused".into(),
+            space: "acme".into(),
+            ..v1::Waiting::default()
+        }),
+        ..v1::Attempt::default()
+    };
+    broker.put(ATTEMPTS, &record).await;
+
+    let pending = [&LIST[..], &["--status", "pending"]].concat();
+    let table = broker.run(&pending).await.succeeded().stdout;
+    let shown = broker.run(&["delivery", "show", "dlv_paused", "--space", "acme"]);
+    let shown = shown.await.succeeded().stdout;
+    let listed = broker.json(&pending).await;
+
+    assert!(table.contains("pending (webhook paused)"), "{table}");
+    assert!(shown.contains("pending (webhook paused)"), "{shown}");
+    assert!(!shown.contains("attempt 1"), "{shown}");
+    assert_eq!(ids(&listed), ["dlv_new", "dlv_paused"]);
+    let paused = listed.as_array().unwrap().iter();
+    let reasons: Vec<_> = paused.map(|item| item["reason"].as_str()).collect();
+    assert!(reasons.contains(&Some("paused")) && reasons.contains(&None));
 }
 
 #[tokio::test]
