@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::name::{Environment, NameError, Space, check_word};
+use crate::short_text::ShortText;
 
 /// The longest event id, in bytes (CONTRACT.md section 3).
 pub const EVENT_ID_BYTES_MAX: usize = 128;
@@ -22,7 +23,7 @@ pub struct EventId(String);
 /// The id of a webhook, `wh_` and a ULID in those that Tidings makes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct WebhookId(String);
+pub struct WebhookId(ShortText);
 
 /// The id of a delivery, derived from its event and its webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -54,13 +55,13 @@ impl WebhookId {
     /// A new id.
     #[must_use]
     pub fn generate(ulid: ulid::Ulid) -> Self {
-        Self(format!("{WEBHOOK_PREFIX}{ulid}"))
+        Self(ShortText::from(&*format!("{WEBHOOK_PREFIX}{ulid}")))
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
@@ -113,7 +114,7 @@ impl TryFrom<String> for WebhookId {
 
     fn try_from(text: String) -> Result<Self, NameError> {
         check_word(&text, crate::name::NAME_BYTES_MAX)?;
-        Ok(Self(text))
+        Ok(Self(ShortText::from(&*text)))
     }
 }
 
@@ -158,7 +159,7 @@ impl From<EventId> for String {
 
 impl From<WebhookId> for String {
     fn from(id: WebhookId) -> Self {
-        id.0
+        id.as_str().to_owned()
     }
 }
 
@@ -176,7 +177,7 @@ impl fmt::Display for EventId {
 
 impl fmt::Display for WebhookId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 

@@ -31,6 +31,7 @@ pub mod rendezvous;
 pub mod retry;
 pub mod retry_after;
 pub mod secret;
+mod short_text;
 pub mod signature;
 pub mod space;
 pub mod throttle;

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use rpds::HashTrieMapSync;
 use tidings_core::event::Event;
 use tidings_core::id::WebhookId;
-use tidings_core::matching::{Shared, SpaceIndex, Subscriber};
+use tidings_core::matching::{Posting, Shared, SpaceIndex, Subscriber};
 use tidings_core::name::{Pool, Space};
 use tidings_core::webhook::{EndpointState, Status, StoredError, Webhook};
 use tidings_nats::table::Sink;
@@ -75,25 +75,13 @@ impl Index {
         }
     }
 
-    /// The webhooks that get `event`, each once, in no order. Those whose endpoint was disabled get
-    /// nothing.
+    /// All webhooks as they are now. They stay so in it, whatever changes meanwhile.
     #[must_use]
-    pub fn candidates(&self, event: &Event) -> Vec<Arc<Subscriber>> {
-        let spaces = self.spaces.load();
-        let Some(space) = spaces.get(&event.space) else {
-            return Vec::new();
-        };
-        let disabled = self.disabled.load();
-        let disabled = disabled.get(&event.space);
-        space
-            .candidates(event)
-            .into_iter()
-            .filter(|subscriber| {
-                let state = disabled.and_then(|states| states.get(&subscriber.id));
-                !state.is_some_and(|state| state.holds_for(subscriber.version))
-            })
-            .map(Arc::clone)
-            .collect()
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            spaces: self.spaces.load_full(),
+            disabled: self.disabled.load_full(),
+        }
     }
 
     /// How many webhooks there are. Asks every space.
@@ -108,9 +96,9 @@ impl Index {
         let mut pools = BTreeMap::new();
         let spaces = self.spaces.load();
         for webhook in spaces.values().flat_map(SpaceIndex::iter) {
-            match pools.get_mut(&*webhook.pool) {
+            match pools.get_mut(webhook.pool()) {
                 Some(count) => *count += 1,
-                None => drop(pools.insert(Pool::clone(&webhook.pool), 1)),
+                None => drop(pools.insert(webhook.pool().clone(), 1)),
             }
         }
         pools
@@ -144,6 +132,37 @@ impl Index {
             false => spaces.insert_mut(space.clone(), index),
         }
         self.spaces.store(Arc::new(spaces));
+    }
+}
+
+/// All webhooks at one time.
+///
+/// What matches an event is lent from here, and nothing of it is copied or counted: with a million
+/// webhooks, hardly any lies in the processor's cache, so each one that is touched costs more than
+/// all there is to compute about it.
+#[derive(Debug)]
+pub struct Snapshot {
+    spaces: Arc<Spaces>,
+    disabled: Arc<States>,
+}
+
+impl Snapshot {
+    /// The webhooks that get `event`, each once, in no order. Those whose endpoint was disabled get
+    /// nothing.
+    #[must_use]
+    pub fn candidates(&self, event: &Event) -> Vec<&Posting> {
+        let Some(space) = self.spaces.get(&event.space) else {
+            return Vec::new();
+        };
+        let mut found = space.candidates(event);
+        if let Some(states) = self.disabled.get(&event.space) {
+            found.retain(|webhook| {
+                let version = || space.get(&webhook.id).map(|known| known.version());
+                let state = states.get(&webhook.id);
+                !state.is_some_and(|state| version().is_some_and(|it| state.holds_for(it)))
+            });
+        }
+        found
     }
 }
 
@@ -189,10 +208,10 @@ impl Sink for WebhookSink<'_> {
         let gone = spaces
             .values()
             .flat_map(SpaceIndex::iter)
-            .filter(|webhook| !keys.contains(&key_of(&webhook.space, &webhook.id)));
+            .filter(|webhook| !keys.contains(&key_of(webhook.space(), webhook.id())));
         for webhook in gone {
             self.0
-                .change(&webhook.space, |index| index.remove(&webhook.id));
+                .change(webhook.space(), |index| index.remove(webhook.id()));
         }
     }
 }

@@ -6,16 +6,16 @@ use std::time::Duration;
 use async_nats::jetstream::{AckKind, Message};
 use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use opentelemetry::KeyValue;
 use tidings_core::dead_letter::Reason;
 use tidings_core::delivery::{Delivery, Progress};
 use tidings_core::event::EventError;
 use tidings_core::id::DeliveryId;
-use tidings_core::matching::Subscriber;
+use tidings_core::matching::Posting;
 use tidings_core::name::Space;
-use tidings_core::partition::partition_of;
 use tidings_nats::publish::{Bounds, Outgoing, PublishError, Publisher};
 use tidings_nats::stored_event::{Opened, Place, open};
 use tidings_nats::topology::{ACK_WAIT, Commit, Layout, ROUTER_CONSUMER};
@@ -156,19 +156,26 @@ impl Router {
             return self.wait(message, place, &error).await;
         }
         let begun = Instant::now();
-        let webhooks = self.index.candidates(&opened.event);
+        let snapshot = self.index.snapshot();
+        let webhooks = snapshot.candidates(&opened.event);
         self.metrics.matched(webhooks.len(), begun.elapsed());
         if webhooks.is_empty() {
             return Ok("unmatched");
         }
         let carried = Carried::of(&opened, self.has_references);
-        let (opened, carried) = (&opened, &carried);
-        stream::iter(webhooks)
-            .map(|webhook| async move { self.fan_out(opened, carried, &webhook, trace).await })
-            .buffer_unordered(FAN_OUT_CONCURRENCY)
-            .try_collect::<()>()
-            .await?;
-        Ok("matched")
+        let mut rest = webhooks.iter();
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            while under_way.len() < FAN_OUT_CONCURRENCY
+                && let Some(webhook) = rest.next()
+            {
+                under_way.push(self.fan_out(&opened, &carried, webhook, trace));
+            }
+            match under_way.next().await {
+                Some(stored) => stored?,
+                None => return Ok("matched"),
+            }
+        }
     }
 
     /// Leaves an event to newer routers: in its stream while there is room, else as a dead letter.
@@ -197,7 +204,7 @@ impl Router {
         &self,
         opened: &Opened,
         carried: &Carried,
-        webhook: &Subscriber,
+        webhook: &Posting,
         trace: Option<&TraceContext>,
     ) -> Result<(), PublishError> {
         // Each delivery has a copy of these bytes, so only so many are made before they are stored.
@@ -210,7 +217,7 @@ impl Router {
         let _memory = self.memory.acquire_many(blocks).await;
         let delivery = delivery_of(opened, carried, webhook);
         let mut outgoing = Outgoing {
-            subject: carried.subject(&webhook.pool, partition_of(&webhook.id, self.partitions)),
+            subject: carried.subject(&webhook.pool, webhook.slot.among(self.partitions)),
             id: delivery.id.to_string(),
             headers: HeaderMap::new(),
             payload: encode(&delivery_to_wire(&delivery)),
@@ -347,7 +354,7 @@ impl Router {
     }
 }
 
-fn delivery_of(opened: &Opened, carried: &Carried, webhook: &Subscriber) -> Delivery {
+fn delivery_of(opened: &Opened, carried: &Carried, webhook: &Posting) -> Delivery {
     let event = &opened.event;
     let now = clock::now();
     Delivery {

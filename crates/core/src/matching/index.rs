@@ -1,109 +1,92 @@
 //! The webhooks of one space, found by topic and by what they are pinned to.
 
+use std::cell::OnceCell;
 use std::sync::{Arc, LazyLock};
 
-use rpds::HashTrieMapSync;
-
-use super::Subscriber;
-use super::group::{Entry, Group};
-use super::pin::{PROPERTIES, is_all, pin, values};
+use super::group::Group;
+use super::key_map::{Key, KeyMap};
+use super::pin::{PROPERTIES, Pins, key, values};
+use super::posting::{PROPERTIES_COUNT, Posting, Tag};
+use super::subscriber::Subscriber;
 use crate::event::Event;
 use crate::filter::{Doc, Facts};
 use crate::id::WebhookId;
 use crate::topic::{Topic, TopicPattern};
 
 /// The docs of [`PROPERTIES`].
-static DOCS: LazyLock<[Doc; PROPERTIES.len()]> =
+static DOCS: LazyLock<[Doc; PROPERTIES_COUNT]> =
     LazyLock::new(|| PROPERTIES.map(|text| Doc::parse(text).expect("it is a path")));
+
+/// To how many groups an event mostly leads: for each of its four topics, to those without a pin and
+/// those with one of each kind.
+const LEADS_MOSTLY: usize = 4 * (1 + PROPERTIES_COUNT);
 
 /// The webhooks of one space. A clone shares everything with the original, and a change copies
 /// only the way to what it touches: that is how readers keep an old index while a new one is made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SpaceIndex {
-    subscribers: Group,
+    subscribers: Group<Arc<Subscriber>>,
     /// Under each topic in lower case, wildcards included: `entry.publish`, `*.publish`.
-    by_topic: HashTrieMapSync<Box<str>, Bucket>,
+    by_topic: KeyMap<Bucket>,
 }
 
 /// The webhooks with one topic.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Bucket {
-    unpinned: Group,
+    unpinned: Group<Posting>,
     /// Under the number of the property and the value: `0master`.
-    pinned: HashTrieMapSync<Box<str>, Group>,
+    pinned: KeyMap<Group<Posting>>,
     /// How many groups there are for each property.
-    groups: [usize; PROPERTIES.len()],
-}
-
-impl Default for SpaceIndex {
-    fn default() -> Self {
-        Self {
-            subscribers: Group::default(),
-            by_topic: HashTrieMapSync::new_sync(),
-        }
-    }
-}
-
-impl Default for Bucket {
-    fn default() -> Self {
-        Self {
-            unpinned: Group::default(),
-            pinned: HashTrieMapSync::new_sync(),
-            groups: Default::default(),
-        }
-    }
+    groups: [u32; PROPERTIES_COUNT],
 }
 
 impl SpaceIndex {
     /// The webhooks that get `event`, which is of this space, each once, in no order.
     #[must_use]
-    pub fn candidates<'i>(&'i self, event: &Event) -> Vec<&'i Arc<Subscriber>> {
+    pub fn candidates<'i>(&'i self, event: &Event) -> Vec<&'i Posting> {
         self.matching(&Facts::new(event))
     }
 
-    pub(super) fn matching<'i>(&'i self, facts: &Facts<'_>) -> Vec<&'i Arc<Subscriber>> {
+    pub(super) fn matching<'i>(&'i self, facts: &Facts<'_>) -> Vec<&'i Posting> {
         if facts.event().is_test() {
             return self.tested(facts);
         }
-        let mut found = Found::default();
-        let mut keys = EventKeys::new(facts);
-        for topic in topic_keys(&facts.event().topic) {
-            if let Some(bucket) = self.by_topic.get(&*topic) {
-                found.ask(&bucket.unpinned, facts);
-                bucket.visit_pinned(&mut keys, |group| found.ask(group, facts));
-            }
+        let keys = EventKeys::new(facts);
+        Found::among(&self.groups_of(&keys), &keys).distinct()
+    }
+
+    /// The groups that an event leads to. All are found before one is read: they lie far apart, and
+    /// so the processor fetches several at a time.
+    fn groups_of<'i>(&'i self, keys: &EventKeys<'_, '_>) -> Vec<Lead<'i>> {
+        let topics = topic_keys(&keys.facts.event().topic);
+        let buckets = topics.each_ref().map(|topic| self.by_topic.get(topic));
+        let mut leads = Vec::with_capacity(LEADS_MOSTLY);
+        for bucket in buckets.into_iter().flatten() {
+            bucket.find(keys, &mut leads);
         }
-        found.distinct()
+        leads
     }
 
     /// The webhook that a test event names.
-    fn tested<'i>(&'i self, facts: &Facts<'_>) -> Vec<&'i Arc<Subscriber>> {
+    fn tested<'i>(&'i self, facts: &Facts<'_>) -> Vec<&'i Posting> {
         let id = WebhookId::try_from(facts.event().entity.id.clone());
         let named = id.ok().and_then(|id| self.get(&id));
         let named = named.filter(|subscriber| subscriber.wants(facts));
-        named.into_iter().collect()
+        named
+            .map(|subscriber| &subscriber.posting)
+            .into_iter()
+            .collect()
     }
 
     /// Puts a webhook in, in place of an older version of it.
     pub fn insert(&mut self, subscriber: Arc<Subscriber>) {
-        self.remove(&subscriber.id);
+        self.remove(subscriber.id());
         let all = Places::of(&subscriber);
-        let entry = Entry {
-            subscriber,
-            is_sure: all.is_sure,
-            is_elsewhere: all.topics.len() > 1,
-        };
         for topic in &all.topics {
-            match self.by_topic.get_mut(topic) {
-                Some(bucket) => bucket.insert(&all.groups, &entry),
-                None => {
-                    let mut bucket = Bucket::default();
-                    bucket.insert(&all.groups, &entry);
-                    self.by_topic.insert_mut(topic.clone(), bucket);
-                }
-            }
+            let bucket = self.by_topic.get_or_default(topic);
+            bucket.insert(&all.groups, &subscriber.posting);
         }
-        self.subscribers.insert(entry);
+        self.subscribers.insert(subscriber);
     }
 
     /// Takes a webhook out, if it is there.
@@ -119,7 +102,7 @@ impl SpaceIndex {
             };
             bucket.remove(&all.groups, id);
             if bucket.is_empty() {
-                self.by_topic.remove_mut(topic);
+                self.by_topic.remove(topic);
             }
         }
     }
@@ -127,7 +110,7 @@ impl SpaceIndex {
     /// The webhook with this id.
     #[must_use]
     pub fn get(&self, id: &WebhookId) -> Option<&Arc<Subscriber>> {
-        self.subscribers.get(id).map(|entry| &entry.subscriber)
+        self.subscribers.get(id)
     }
 
     /// How many webhooks there are.
@@ -144,65 +127,70 @@ impl SpaceIndex {
 
     /// All webhooks, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Subscriber>> {
-        self.subscribers.iter().map(|entry| &entry.subscriber)
+        self.subscribers.iter()
     }
 
     #[cfg(test)]
     pub(super) fn topics(&self) -> usize {
-        self.by_topic.size()
+        self.by_topic.len()
     }
 }
 
+/// A group that an event leads to.
+struct Lead<'i> {
+    group: &'i Group<Posting>,
+    /// Whether the event has several values of the property by which it was found.
+    is_one_of_several: bool,
+}
+
 /// The webhooks that were found to want an event.
-#[derive(Default)]
 struct Found<'i> {
-    subscribers: Vec<&'i Arc<Subscriber>>,
-    groups: usize,
+    postings: Vec<&'i Posting>,
     /// Whether one of them may have been found twice.
     may_repeat: bool,
 }
 
 impl<'i> Found<'i> {
-    /// Adds those of a group that want the event.
-    fn ask(&mut self, group: &'i Group, facts: &Facts<'_>) {
-        self.groups += 1;
-        for entry in group.iter() {
-            if entry.is_sure || entry.subscriber.wants_found(facts) {
-                self.may_repeat |= entry.is_elsewhere;
-                self.subscribers.push(&entry.subscriber);
+    /// Those of some groups that want the event.
+    fn among(leads: &[Lead<'i>], keys: &EventKeys<'_, '_>) -> Self {
+        let mut found = Self {
+            postings: Vec::with_capacity(leads.iter().map(|lead| lead.group.len()).sum()),
+            may_repeat: false,
+        };
+        for lead in leads {
+            for posting in lead.group.iter() {
+                if let Some(asked) = &posting.asks
+                    && !(keys.may_pass(&posting.tags) && asked.hold(keys.facts))
+                {
+                    continue;
+                }
+                let repeats = posting.repeats;
+                found.may_repeat |=
+                    repeats.by_topic || (lead.is_one_of_several && repeats.by_value);
+                found.postings.push(posting);
             }
         }
+        found
     }
 
-    fn distinct(mut self) -> Vec<&'i Arc<Subscriber>> {
-        if self.may_repeat && self.groups > 1 {
-            self.subscribers
-                .sort_unstable_by_key(|subscriber| Arc::as_ptr(subscriber));
-            self.subscribers.dedup_by(|a, b| Arc::ptr_eq(a, b));
+    fn distinct(mut self) -> Vec<&'i Posting> {
+        if self.may_repeat {
+            self.postings.sort_unstable_by_key(|posting| &posting.id);
+            self.postings.dedup_by_key(|posting| &posting.id);
         }
-        self.subscribers
+        self.postings
     }
 }
 
 impl Bucket {
-    fn insert(&mut self, groups: &Groups, entry: &Entry) {
+    fn insert(&mut self, groups: &Groups, posting: &Posting) {
         let Groups::Pinned(property, keys) = groups else {
-            return self.unpinned.insert(entry.clone());
-        };
-        let entry = Entry {
-            // An event with a list of values may lead to several of these.
-            is_elsewhere: entry.is_elsewhere || keys.len() > 1,
-            ..entry.clone()
+            return self.unpinned.insert(posting.clone());
         };
         for key in keys {
-            if let Some(group) = self.pinned.get_mut(key) {
-                group.insert(entry.clone());
-                continue;
-            }
-            let mut group = Group::default();
-            group.insert(entry.clone());
-            self.pinned.insert_mut(key.clone(), group);
-            self.groups[*property] += 1;
+            let group = self.pinned.get_or_default(key);
+            self.groups[*property] += u32::from(group.is_empty());
+            group.insert(posting.clone());
         }
     }
 
@@ -216,7 +204,7 @@ impl Bucket {
             };
             group.remove(id);
             if group.is_empty() {
-                self.pinned.remove_mut(key);
+                self.pinned.remove(key);
                 self.groups[*property] -= 1;
             }
         }
@@ -226,16 +214,23 @@ impl Bucket {
         self.unpinned.is_empty() && self.pinned.is_empty()
     }
 
-    /// Looks an event's properties up only where some webhook is pinned to them.
-    fn visit_pinned<'b>(&'b self, keys: &mut EventKeys<'_, '_>, mut visit: impl FnMut(&'b Group)) {
+    /// Adds the groups that an event leads to. Its properties are looked up only where some webhook
+    /// is pinned to them.
+    fn find<'i>(&'i self, keys: &EventKeys<'_, '_>, leads: &mut Vec<Lead<'i>>) {
+        leads.push(Lead {
+            group: &self.unpinned,
+            is_one_of_several: false,
+        });
         for (property, groups) in self.groups.iter().enumerate() {
             if *groups == 0 {
                 continue;
             }
-            keys.of(property)
-                .iter()
-                .filter_map(|key| self.pinned.get(key))
-                .for_each(&mut visit);
+            let values = keys.of(property);
+            let groups = values.iter().filter_map(|key| self.pinned.get(key));
+            leads.extend(groups.map(|group| Lead {
+                group,
+                is_one_of_several: values.len() > 1,
+            }));
         }
     }
 }
@@ -244,27 +239,23 @@ impl Bucket {
 enum Groups {
     Unpinned,
     /// The property, and the keys of the groups.
-    Pinned(usize, Vec<Box<str>>),
+    Pinned(usize, Vec<Key>),
 }
 
 /// Everywhere a subscriber lies. A disabled one lies nowhere.
 struct Places {
-    topics: Vec<Box<str>>,
+    topics: Vec<Key>,
     groups: Groups,
-    /// Whether topic and pin are all it asks for.
-    is_sure: bool,
 }
 
 impl Places {
     fn of(subscriber: &Subscriber) -> Self {
-        let pin = pin(subscriber);
         Self {
             topics: match subscriber.is_enabled {
                 true => distinct_topics(&subscriber.topics),
                 false => Vec::new(),
             },
-            is_sure: is_all(subscriber, pin.as_ref()),
-            groups: match pin {
+            groups: match Pins::of(&subscriber.wants).best {
                 None => Groups::Unpinned,
                 Some(pin) => {
                     let keys = pin.values.iter().map(|value| key(pin.property, value));
@@ -275,36 +266,32 @@ impl Places {
     }
 }
 
-fn distinct_topics(patterns: &[TopicPattern]) -> Vec<Box<str>> {
-    let mut topics: Vec<Box<str>> = patterns
+fn distinct_topics(patterns: &[TopicPattern]) -> Vec<Key> {
+    let mut topics: Vec<String> = patterns
         .iter()
-        .map(|pattern| pattern.as_str().to_ascii_lowercase().into())
+        .map(|pattern| pattern.as_str().to_ascii_lowercase())
         .collect();
     topics.sort_unstable();
     topics.dedup();
-    topics
+    topics.iter().map(|topic| Key::new(topic)).collect()
 }
 
 /// The four patterns that choose a topic.
-fn topic_keys(topic: &Topic) -> [String; 4] {
+fn topic_keys(topic: &Topic) -> [Key; 4] {
     let whole = topic.as_str().to_ascii_lowercase();
     let (entity, action) = whole.split_once('.').unwrap_or((&whole, ""));
     [
-        format!("{entity}.*"),
-        format!("*.{action}"),
-        "*.*".to_owned(),
-        whole,
+        Key::new(&whole),
+        Key::new(&format!("{entity}.*")),
+        Key::new(&format!("*.{action}")),
+        Key::new("*.*"),
     ]
-}
-
-fn key(property: usize, value: &str) -> Box<str> {
-    format!("{property}{value}").into()
 }
 
 /// The keys under which an event's webhooks are pinned, made when first needed.
 struct EventKeys<'f, 'a> {
     facts: &'f Facts<'a>,
-    keys: [Option<Vec<Box<str>>>; PROPERTIES.len()],
+    keys: [OnceCell<Box<[Key]>>; PROPERTIES_COUNT],
 }
 
 impl<'f, 'a> EventKeys<'f, 'a> {
@@ -315,15 +302,19 @@ impl<'f, 'a> EventKeys<'f, 'a> {
         }
     }
 
-    fn of(&mut self, property: usize) -> &[Box<str>] {
-        self.keys[property].get_or_insert_with(|| {
-            let mut keys: Vec<Box<str>> = values(self.facts, &DOCS[property])
-                .into_iter()
-                .map(|value| key(property, value))
-                .collect();
-            keys.sort_unstable();
-            keys.dedup();
-            keys
+    fn of(&self, property: usize) -> &[Key] {
+        self.keys[property].get_or_init(|| {
+            let mut values = values(self.facts, &DOCS[property]);
+            values.sort_unstable();
+            values.dedup();
+            values.iter().map(|value| key(property, value)).collect()
+        })
+    }
+
+    /// Whether the event may have the values that these tags stand for. If not, it has not.
+    fn may_pass(&self, tags: &[Tag; PROPERTIES_COUNT]) -> bool {
+        tags.iter().enumerate().all(|(property, tag)| {
+            *tag == Tag::ANY || self.of(property).iter().any(|key| Tag::of(key) == *tag)
         })
     }
 }

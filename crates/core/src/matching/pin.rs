@@ -5,13 +5,15 @@
 
 use crate::filter::{Condition, Doc, ELEMENTS_MAX, Facts, Operand, Test, View};
 
-use super::Subscriber;
+use super::key_map::Key;
+use super::posting::{PROPERTIES_COUNT, Tag};
+use super::subscriber::Wants;
 
 /// Who wants more values than this is rather asked about every event.
 const VALUES_MAX: usize = 100;
 
 /// Properties to find webhooks by, the most telling first.
-pub(super) const PROPERTIES: [&str; 3] =
+pub(super) const PROPERTIES: [&str; PROPERTIES_COUNT] =
     ["sys.id", "sys.contentType.sys.id", "sys.environment.sys.id"];
 
 /// A property of [`PROPERTIES`], and the values a webhook wants it to have.
@@ -21,34 +23,52 @@ pub(super) struct Pin<'s> {
     pub(super) values: Vec<&'s str>,
 }
 
-/// The most telling pin of a subscriber.
-pub(super) fn pin(subscriber: &Subscriber) -> Option<Pin<'_>> {
-    let mut best: Option<Pin<'_>> = None;
-    for condition in conditions(subscriber) {
-        for_each_needed(condition, &mut |needed| {
-            if let Some(pin) = pin_of(needed) {
-                let is_better = best.as_ref().is_none_or(|best| rank(&pin) < rank(best));
-                if is_better {
-                    best = Some(pin);
-                }
-            }
-        });
-    }
-    best
+/// What must hold for a webhook to get an event, as far as properties tell.
+#[derive(Debug)]
+pub(super) struct Pins<'s> {
+    /// The most telling pin.
+    pub(super) best: Option<Pin<'s>>,
+    /// Whether an event that has what it wants passes all conditions: there are no others.
+    pub(super) are_all: bool,
+    /// For each property, that of the one value it must have, if there is such a pin.
+    pub(super) tags: [Tag; PROPERTIES_COUNT],
 }
 
-/// Whether an event that has what `pin` wants passes all conditions: there are no others.
-pub(super) fn is_all(subscriber: &Subscriber, pin: Option<&Pin<'_>>) -> bool {
-    let mut count = 0;
-    for condition in conditions(subscriber) {
-        for_each_needed(condition, &mut |_| count += 1);
+impl<'s> Pins<'s> {
+    pub(super) fn of(wants: &'s Wants) -> Self {
+        let mut pins = Self {
+            best: None,
+            are_all: false,
+            tags: [Tag::ANY; PROPERTIES_COUNT],
+        };
+        let mut count = 0;
+        for condition in wants.conditions() {
+            for_each_needed(condition, &mut |needed| {
+                count += 1;
+                pin_of(needed).into_iter().for_each(|pin| pins.add(pin));
+            });
+        }
+        pins.are_all = count == usize::from(pins.best.is_some());
+        pins
     }
-    count == usize::from(pin.is_some())
+
+    fn add(&mut self, pin: Pin<'s>) {
+        if let [value] = *pin.values {
+            self.tags[pin.property] = Tag::of(&key(pin.property, value));
+        }
+        if self
+            .best
+            .as_ref()
+            .is_none_or(|best| rank(&pin) < rank(best))
+        {
+            self.best = Some(pin);
+        }
+    }
 }
 
-fn conditions(subscriber: &Subscriber) -> impl Iterator<Item = &Condition> {
-    let content_types = subscriber.content_types.iter();
-    content_types.chain(subscriber.filters.conditions())
+/// What webhooks are found under that are pinned to a value.
+pub(super) fn key(property: usize, value: &str) -> Key {
+    Key::new(&format!("{property}{value}"))
 }
 
 fn rank(pin: &Pin<'_>) -> (usize, usize) {

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use super::pin::Pins;
+use super::posting::{Posting, Repeats};
 use super::shared::Shared;
-use crate::filter::{Condition, Doc, Test};
+use crate::filter::{Condition, Doc, Patterns, Test};
 use crate::filter::{Facts, Filters, Observer, Place, Seen, Truth, Unobserved, View, all};
 use crate::id::WebhookId;
 use crate::name::{Pool, Space};
+use crate::partition::Slot;
 use crate::topic::TopicPattern;
-use crate::webhook::{FieldError, Webhook};
+use crate::webhook::{Definition, FieldError, Webhook};
 
 /// The fields of a definition that are conditions, beside its filters.
 const FIELDS: [Field; 4] = [
@@ -34,19 +37,53 @@ enum Field {
 /// secret and nothing else that a router has no use for.
 #[derive(Debug)]
 pub struct Subscriber {
-    /// The webhook's id.
-    pub id: WebhookId,
-    /// The space it belongs to.
-    pub space: Arc<Space>,
-    /// The version of its definition.
-    pub version: u64,
-    /// The fleet that sends its deliveries.
-    pub pool: Arc<Pool>,
+    /// What lists hold of it.
+    pub(super) posting: Posting,
+    version: u64,
+    pub(super) space: Arc<Space>,
     pub(super) is_enabled: bool,
     pub(super) topics: Arc<[TopicPattern]>,
+    pub(super) wants: Arc<Wants>,
+}
+
+/// The conditions of a webhook on the event itself.
+#[derive(Debug)]
+pub(super) struct Wants {
     /// What `contentTypes` asks for, as a condition; `None` for all.
-    pub(super) content_types: Option<Condition>,
-    pub(super) filters: Filters,
+    content_types: Option<Condition>,
+    filters: Filters,
+}
+
+impl Wants {
+    /// Understands what `definition` asks for.
+    pub(super) fn parse(
+        definition: &Definition,
+        patterns: &mut Patterns,
+    ) -> Result<Self, Vec<FieldError>> {
+        Ok(Self {
+            content_types: wanted_content_types(&definition.content_types),
+            filters: Filters::parse(&definition.filters, patterns)?,
+        })
+    }
+
+    /// Those that must all hold.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let content_types = self.content_types.iter();
+        content_types.chain(self.filters.conditions())
+    }
+
+    fn judge_content_types<O: Observer>(&self, facts: &Facts<'_>, observer: &mut O) -> Truth {
+        match &self.content_types {
+            Some(wanted) => wanted.judge(Place::Field("contentTypes"), facts, observer),
+            None => Truth::Yes,
+        }
+    }
+
+    /// Whether all of them hold, judged as [`Subscriber::wants`] does.
+    pub(super) fn hold(&self, facts: &Facts<'_>) -> bool {
+        self.judge_content_types(facts, &mut Unobserved) == Truth::Yes
+            && self.filters.judge(facts, &mut Unobserved) == Truth::Yes
+    }
 }
 
 impl Subscriber {
@@ -56,30 +93,57 @@ impl Subscriber {
     /// What of its filters is not understood. Nothing that `webhook::check` passes.
     pub fn compile(webhook: &Webhook, shared: &mut Shared) -> Result<Self, Vec<FieldError>> {
         let definition = &webhook.definition;
-        Ok(Self {
+        let wants = shared.wants(definition)?;
+        let pins = Pins::of(&wants);
+        let posting = Posting {
             id: webhook.id.clone(),
-            space: shared.space(&webhook.space),
-            version: webhook.version,
+            slot: Slot::of(&webhook.id),
             pool: shared.pool(&definition.delivery.pool),
+            asks: (!pins.are_all).then(|| Arc::clone(&wants)),
+            tags: pins.tags,
+            repeats: Repeats {
+                by_topic: may_choose_one_topic(&definition.topics),
+                by_value: pins.best.is_some_and(|pin| pin.values.len() > 1),
+            },
+        };
+        Ok(Self {
+            posting,
+            version: webhook.version,
+            space: shared.space(&webhook.space),
             is_enabled: definition.enabled,
             topics: shared.topics(&definition.topics),
-            content_types: wanted_content_types(&definition.content_types),
-            filters: Filters::parse(&definition.filters, shared.patterns())?,
+            wants,
         })
+    }
+
+    /// The webhook's id.
+    #[must_use]
+    pub fn id(&self) -> &WebhookId {
+        &self.posting.id
+    }
+
+    /// The version of its definition.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The space it belongs to.
+    #[must_use]
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// The fleet that sends its deliveries.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.posting.pool
     }
 
     /// Whether the webhook gets the event.
     #[must_use]
     pub fn wants(&self, facts: &Facts<'_>) -> bool {
         self.judge(facts, &mut Unobserved) == Truth::Yes
-    }
-
-    /// Whether the webhook gets an event of its space by which it was found: it is enabled, and one
-    /// of its topics is the event's. The same conditions are judged by the same code, without those
-    /// that are known to hold.
-    pub(super) fn wants_found(&self, facts: &Facts<'_>) -> bool {
-        let content_types = self.judge_field(Field::ContentTypes, facts, &mut Unobserved);
-        content_types == Truth::Yes && self.filters.judge(facts, &mut Unobserved) == Truth::Yes
     }
 
     /// What all conditions together come to.
@@ -99,7 +163,7 @@ impl Subscriber {
         if fields == Truth::No && !O::IS_THOROUGH {
             return Truth::No;
         }
-        fields.min(self.filters.judge(facts, observer))
+        fields.min(self.wants.filters.judge(facts, observer))
     }
 
     fn judge_field<O: Observer>(&self, field: Field, facts: &Facts<'_>, observer: &mut O) -> Truth {
@@ -107,7 +171,7 @@ impl Subscriber {
         let (name, saw, holds) = match field {
             Field::Id => {
                 let named = event.entity.id.as_str();
-                ("id", View::Text(named), self.id.as_str() == named)
+                ("id", View::Text(named), self.id().as_str() == named)
             }
             Field::Space => {
                 let saw = View::Text(event.space.as_str());
@@ -120,10 +184,7 @@ impl Subscriber {
                 ("topics", saw, holds)
             }
             Field::ContentTypes => {
-                return match &self.content_types {
-                    Some(wanted) => wanted.judge(Place::Field("contentTypes"), facts, observer),
-                    None => Truth::Yes,
-                };
+                return self.wants.judge_content_types(facts, observer);
             }
         };
         observer.enter(Place::Field(name));
@@ -138,4 +199,23 @@ fn wanted_content_types(content_types: &[String]) -> Option<Condition> {
         doc: Doc::content_type(),
         test: Test::one_of(content_types),
     })
+}
+
+/// Whether two of these choose the same topic, if only one that no event has.
+fn may_choose_one_topic(patterns: &[TopicPattern]) -> bool {
+    let meet = |one: Option<&str>, other: Option<&str>| match (one, other) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        _ => true,
+    };
+    let mut rest = patterns;
+    while let Some((first, others)) = rest.split_first() {
+        let meets = |other: &TopicPattern| {
+            meet(first.entity(), other.entity()) && meet(first.action(), other.action())
+        };
+        if others.iter().any(meets) {
+            return true;
+        }
+        rest = others;
+    }
+    false
 }

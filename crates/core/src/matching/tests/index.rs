@@ -176,6 +176,12 @@ fn any_steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..40)
 }
 
+/// Some ids are short, some as long as they may be.
+fn name(number: u8) -> String {
+    let width = [2, 61][usize::from(number % 2)];
+    format!("wh_{number:0width$}")
+}
+
 proptest! {
     #[test]
     fn the_index_agrees_with_the_naive_loop_after_any_changes(
@@ -186,23 +192,23 @@ proptest! {
         for step in steps {
             match step {
                 Step::Insert(number, definition) => {
-                    let made = subscriber(&format!("wh_{number:02}"), definition);
-                    all.insert(made.id.clone(), Arc::clone(&made));
+                    let made = subscriber(&name(number), definition);
+                    all.insert(made.id().clone(), Arc::clone(&made));
                     index.insert(made);
                 }
                 Step::Remove(number) => {
-                    let id = format!("wh_{number:02}").parse().unwrap();
+                    let id = name(number).parse().unwrap();
                     all.remove(&id);
                     index.remove(&id);
                 }
             }
         }
-        prop_assert!(index.iter().map(|webhook| &webhook.id).eq(all.keys()));
+        prop_assert!(index.iter().map(|webhook| webhook.id()).eq(all.keys()));
         for event in &events {
             let naive: Vec<String> = all
                 .values()
                 .filter(|webhook| webhook.wants(&Facts::new(event)))
-                .map(|webhook| webhook.id.to_string())
+                .map(|webhook| webhook.id().to_string())
                 .collect();
             prop_assert_eq!(matched(&index, event), naive);
         }
@@ -235,4 +241,62 @@ fn a_test_event_goes_to_the_webhook_it_names_and_to_no_other() {
         test.entity.id = named.to_owned();
         assert_eq!(matched(&index, &test), expected, "{named}");
     }
+}
+
+#[test]
+fn a_webhook_is_found_once_by_however_many_topics_and_values() {
+    let mut index = SpaceIndex::default();
+    let one_of = json!({"in": [{"doc": "sys.id"}, ["p", "q"]]});
+    for (id, topics, filters) in [
+        (
+            "wh_topics",
+            json!(["Entry.*", "*.publish", "Entry.save"]),
+            json!([]),
+        ),
+        ("wh_values", json!(["Entry.publish"]), json!([one_of])),
+        ("wh_both", json!(["*.*", "Entry.publish"]), json!([one_of])),
+        (
+            "wh_neither",
+            json!(["Entry.publish", "Asset.publish"]),
+            json!([]),
+        ),
+    ] {
+        index.insert(subscriber(
+            id,
+            json!({"topics": topics, "filters": filters}),
+        ));
+    }
+    let listing = Event {
+        payload: Bytes::from_static(br#"{"sys": {"id": ["p", "q", "r"]}}"#),
+        ..event("Entry.publish", "")
+    };
+    let all = ["wh_both", "wh_neither", "wh_topics", "wh_values"];
+    assert_eq!(matched(&index, &listing), all);
+}
+
+#[test]
+fn a_space_with_many_webhooks_and_many_pins_is_found_through_and_taken_down_again() {
+    let mut index = SpaceIndex::default();
+    let name = |number: usize| format!("wh_{number:04}");
+    let mut before = index.clone();
+    for number in 0..600 {
+        let filter = json!({"equals": [{"doc": "sys.id"}, format!("e{}", number / 2)]});
+        let topic = format!("Entry.a{}", number % 2);
+        index.insert(subscriber(
+            &name(number),
+            json!({"topics": [topic], "filters": [filter]}),
+        ));
+        if number == 299 {
+            before = index.clone();
+        }
+    }
+    for number in (0..600).rev() {
+        let mut event = event(&format!("entry.A{}", number % 2), "");
+        event.entity.id = format!("e{}", number / 2);
+        assert_eq!(matched(&index, &event), [name(number)]);
+        assert_eq!(matched(&before, &event).len(), usize::from(number < 300));
+        index.remove(&name(number).parse().unwrap());
+        assert!(matched(&index, &event).is_empty());
+    }
+    assert_eq!((index.len(), index.topics(), before.len()), (0, 0, 300));
 }

@@ -1,4 +1,4 @@
-use super::super::pin::pin;
+use super::super::pin::Pins;
 use super::*;
 
 #[test]
@@ -51,7 +51,9 @@ fn a_webhook_is_pinned_to_the_most_telling_property_it_needs() {
         let definition =
             json!({"topics": ["*.*"], "contentTypes": content_types, "filters": filters});
         let subscriber = subscriber("wh_1", definition.clone());
-        let found = pin(&subscriber).map(|pin| (pin.property, pin.values));
+        let found = Pins::of(&subscriber.wants)
+            .best
+            .map(|pin| (pin.property, pin.values));
         assert_eq!(found, expected, "{definition}");
     }
 }
