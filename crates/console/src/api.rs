@@ -10,6 +10,7 @@ mod extract;
 mod guard;
 mod installation;
 mod problem;
+mod read_only;
 mod replays;
 mod schema;
 mod secrets;

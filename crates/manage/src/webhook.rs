@@ -165,10 +165,10 @@ impl Manage {
         &self,
         target: Target<'_>,
         reach: &Reach,
-        draft: impl FnOnce(&Definition) -> Result<Draft>,
+        draft: impl FnOnce(&Kept) -> Result<Draft>,
     ) -> Result<Saved> {
         let old = self.expect(target).await?;
-        let mut definition = draft(&old.webhook.definition)?.finish()?;
+        let mut definition = draft(&old)?.finish()?;
         let now = clock::now();
         let made = follow_signing(&mut definition, &old.webhook.definition, now);
         self.refuse_faults(&definition, &reach.policy, Some(&old.webhook))

@@ -17,11 +17,11 @@ use tidings_service::clock;
 use tidings_service::problem::Problem;
 
 use super::extract::{InFields, InPath, InQuery, MayBody, etag, if_match};
-use super::problem;
 use super::schema::{
     MatchInput, PauseInput, SentTest, Webhook, WebhookInput, WebhookPage, WebhookPatch, Window,
     bad_cursor, limit_of,
 };
+use super::{problem, read_only};
 use crate::App;
 use crate::auth::Caller;
 use crate::view::{DryRunView, HealthView};
@@ -69,6 +69,7 @@ pub(super) async fn create(
 ) -> Answer {
     caller.need(Scope::WebhooksWrite, &space)?;
     let InFields(fields) = fields?;
+    read_only::check_new(&space, &fields).map_err(problem)?;
     let draft = Draft::from_fields(fields);
     let actor = caller.actor();
     let created = app.manage.create_webhook(&actor, &space, draft, &app.reach);
@@ -114,9 +115,10 @@ pub(super) async fn put(
         id: &id,
         version: if_match(&headers),
     };
-    let updated = app
-        .manage
-        .update_webhook(target, &app.reach, |old| Ok(Draft::replacing(old, fields)));
+    let updated = app.manage.update_webhook(target, &app.reach, |old| {
+        read_only::check_known(old, &fields)?;
+        Ok(Draft::replacing(&old.webhook.definition, fields))
+    });
     Ok(answer_saved(&updated.await.map_err(problem)?))
 }
 
@@ -144,7 +146,8 @@ pub(super) async fn patch(
         version: if_match(&headers),
     };
     let updated = app.manage.update_webhook(target, &app.reach, |old| {
-        let mut draft = Draft::of(old);
+        read_only::check_known(old, &fields)?;
+        let mut draft = Draft::of(&old.webhook.definition);
         draft.merge(fields);
         Ok(draft)
     });

@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tidings_testkit::{Receiver, eventually};
 
+use crate::http::Answer;
 use crate::platform::{Platform, SOON};
 
 const SECRETS: [&str; 2] = ["h1dden-header", "h1dden-password"];
@@ -397,6 +398,71 @@ async fn spaces_tokens_and_status_are_for_administrators() {
     let status = http.get("/status").await.expect(200);
     assert_eq!(status["streams"][0]["name"], "EVENTS");
     assert_eq!(status["members"].as_array().unwrap().len(), 1);
+}
+
+/// The pointers that a 422 names.
+fn pointers(answer: &Answer) -> Vec<String> {
+    let problem = answer.expect(422);
+    let errors = problem["errors"].as_array().unwrap().iter();
+    errors
+        .map(|error| error["pointer"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn read_only_fields_are_taken_as_they_are_and_refused_as_anything_else() {
+    let platform = Platform::start().await;
+    let http = &platform.http;
+    let all = "/spaces/acme/webhooks";
+    let url = "http://127.0.0.1:8099/";
+    for (field, value) in [
+        ("id", json!("wh_mine")),
+        ("space", json!("other")),
+        ("version", json!(7)),
+        ("createdAt", json!("2020-01-01T00:00:00Z")),
+        ("updatedAt", json!("2020-01-01T00:00:00Z")),
+        ("state", json!({ "status": "paused" })),
+    ] {
+        let mut new = json!({ "url": url, "topics": ["*.*"] });
+        new[field] = value;
+        let refused = http.post(all, new).await;
+        assert_eq!(pointers(&refused), [format!("/{field}")]);
+    }
+    assert_eq!(http.get(all).await.expect(200)["items"], json!([]));
+    let own = json!({ "space": "acme", "version": null });
+    let made = platform.webhook("acme", url, own).await;
+    let path = format!("{all}/{}", made["id"].as_str().unwrap());
+
+    // What was read is written back as it was, with nothing changed.
+    let shown = http.get(&path).await.expect(200);
+    for method in [Method::PUT, Method::PATCH] {
+        let same = http.send(method, &path, &[], Some(shown.to_string())).await;
+        assert_eq!(same.expect(200), shown);
+        assert_eq!(same.header("etag"), "\"1\"");
+    }
+    for (field, value) in [
+        ("id", json!("wh_mine")),
+        ("space", json!("other")),
+        ("version", json!(7)),
+        ("createdAt", json!("2020-01-01T00:00:00Z")),
+        ("updatedAt", json!(5)),
+        ("state", json!({ "status": "paused" })),
+        ("state", json!("paused")),
+    ] {
+        let mut changed = shown.clone();
+        changed[field] = value.clone();
+        changed["name"] = json!("changed");
+        let patch = json!({ field: value, "name": "changed" });
+        for (method, body) in [(Method::PUT, &changed), (Method::PATCH, &patch)] {
+            let refused = http.send(method, &path, &[], Some(body.to_string())).await;
+            assert_eq!(pointers(&refused), [format!("/{field}")]);
+        }
+    }
+    assert_eq!(
+        http.get(&path).await.expect(200),
+        shown,
+        "nothing is stored"
+    );
 }
 
 #[test]

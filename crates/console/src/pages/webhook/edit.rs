@@ -154,7 +154,7 @@ pub(crate) async fn save(
                 id: &id,
                 version: fields.parse("version"),
             };
-            let draft = |old: &_| Ok(Draft::replacing(old, definition));
+            let draft = |old: &Kept| Ok(Draft::replacing(&old.webhook.definition, definition));
             app.manage.update_webhook(target, &app.reach, draft).await
         }
     };
