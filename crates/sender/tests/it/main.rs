@@ -19,3 +19,4 @@ mod requests;
 mod retries;
 mod stand;
 mod start;
+mod templates;
