@@ -1,6 +1,8 @@
 //! Secrets of webhooks are nowhere to be found but sealed (CONTRACT.md section 4): not in a log at
-//! its most talkative, not in a trace, not in an answer of command line or API, not in any stream or
-//! bucket.
+//! its most talkative, not in a trace, not in an answer of command line or API, not on a page of the
+//! dashboard, not in any stream or bucket.
+
+mod pages;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -312,6 +314,7 @@ async fn secrets_are_found_nowhere_but_sealed() {
     let folder = tempfile::tempdir().expect("there is room");
     let console = platform.console(&["--data-dir", &folder.path().display().to_string()]);
     ask_the_api(&platform, &console, &well).await;
+    pages::look_at_all(&platform, &console, [&well, &dead]).await;
     console.terminate().await;
     assert_hidden("the log of the console", console.process.log().as_bytes());
     let looked_at = look_into_streams(&platform).await;
