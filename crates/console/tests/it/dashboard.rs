@@ -4,87 +4,58 @@
 use std::time::Duration;
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tidings_nats::egress::Registry;
 use tidings_nats::topology::WEBHOOKS_BUCKET;
 use tidings_testkit::{Answer as Reply, Receiver, eventually};
 
 use crate::browser::{Browser, FORM, anybody, give_token};
+use crate::http::Answer;
 use crate::platform::{Platform, SOON};
+use crate::routes::{self, Ids, Need, Route};
 
 const SCRIPT: &str = "<script>alert(1)</script>";
 
-/// Every page of a space that can be looked at, and the scope that it needs.
-fn pages(webhook: &str) -> Vec<(String, &'static str)> {
-    let own = format!("webhooks/{webhook}");
-    let mut pages: Vec<(String, &str)> = [
-        ("webhooks", "webhooks:read"),
-        ("webhooks/new", "webhooks:write"),
-        ("deliveries", "deliveries:read"),
-        ("events", "deliveries:read"),
-        ("dead-letters", "deliveries:read"),
-        ("dead-letters/redeliver-all", "deliveries:write"),
-        ("replays", "deliveries:read"),
-        ("audit", "admin"),
-        ("settings", "admin"),
-    ]
-    .map(|(page, scope)| (page.to_owned(), scope))
-    .into();
-    pages.push((own.clone(), "webhooks:read"));
-    for (page, scope) in [
-        ("edit", "webhooks:write"),
-        ("disable", "webhooks:write"),
-        ("pause", "webhooks:write"),
-        ("delete", "webhooks:write"),
-        ("rotate", "webhooks:write"),
-        ("replay", "deliveries:write"),
-    ] {
-        pages.push((format!("{own}/{page}"), scope));
+/// A webhook of `acme` with a delivery that was given up and a replay.
+async fn furnished(platform: &Platform, receiver: &Receiver, fields: Value) -> Ids {
+    let webhook = platform.webhook("acme", &receiver.url("/"), fields).await;
+    platform.publish("acme", "evt-1", "Entry.publish").await;
+    let list = "/spaces/acme/deliveries?status=dead";
+    let delivery = platform.items(list, 1).await.remove(0);
+    let past = json!({"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"});
+    let replay = platform.http.post("/spaces/acme/replays", past).await;
+    let replay = replay.expect(202);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    Ids {
+        webhook: text(&webhook["id"]),
+        delivery: text(&delivery["id"]),
+        event: String::from("evt-1"),
+        replay: text(&replay["replay"]["id"]),
     }
-    pages
 }
 
-/// Every form of a space, and the scope that it needs.
-fn forms(webhook: &str) -> Vec<(String, &'static str)> {
-    let own = format!("webhooks/{webhook}");
-    let mut forms: Vec<(String, &str)> = [
-        ("webhooks", "webhooks:write"),
-        ("webhooks/form", "webhooks:write"),
-        ("webhooks/check", "webhooks:write"),
-        ("webhooks/dry-run", "webhooks:write"),
-        ("deliveries/dlv_1/redeliver", "deliveries:write"),
-        ("dead-letters/redeliver", "deliveries:write"),
-        ("dead-letters/redeliver-all", "deliveries:write"),
-        ("replays/rpl_1/cancel", "deliveries:write"),
-        ("settings", "admin"),
-    ]
-    .map(|(form, scope)| (form.to_owned(), scope))
-    .into();
-    for (form, scope) in [
-        ("edit", "webhooks:write"),
-        ("enable", "webhooks:write"),
-        ("disable", "webhooks:write"),
-        ("pause", "webhooks:write"),
-        ("resume", "webhooks:write"),
-        ("delete", "webhooks:write"),
-        ("rotate", "webhooks:write"),
-        ("test", "webhooks:write"),
-        ("replay", "deliveries:write"),
-        ("secrets/sec_1/remove", "webhooks:write"),
+/// What all spaces and the installation have that a form could change.
+async fn everything(platform: &Platform, ids: &Ids) -> String {
+    let mut all = String::new();
+    for path in [
+        format!("/spaces/acme/webhooks/{}", ids.webhook),
+        format!("/spaces/acme/deliveries/{}", ids.delivery),
+        String::from("/spaces/acme"),
+        String::from("/spaces"),
+        String::from("/spaces/acme/replays"),
+        String::from("/tokens"),
     ] {
-        forms.push((format!("{own}/{form}"), scope));
+        all.push_str(&platform.http.get(&path).await.text);
     }
-    forms
+    all
 }
 
 #[tokio::test]
 async fn pages_and_forms_are_for_those_who_may_and_other_spaces_do_not_exist() {
     let platform = Platform::start().await;
-    let receiver = Receiver::start().await;
-    let webhook = platform
-        .webhook("acme", &receiver.url("/"), json!({}))
-        .await;
-    let id = webhook["id"].as_str().unwrap();
+    let receiver = Receiver::answering([400]).await;
+    let fields = json!({"name": "t0p-secret", "delivery": {"maxRetries": 0}});
+    let ids = furnished(&platform, &receiver, fields).await;
     let read = ["webhooks:read", "deliveries:read"];
     let reader = platform.token(Some("acme"), &read).await;
     let write = [
@@ -94,77 +65,97 @@ async fn pages_and_forms_are_for_those_who_may_and_other_spaces_do_not_exist() {
         "deliveries:write",
     ];
     let neighbour = platform.token(Some("other"), &write).await;
+    let before = everything(&platform, &ids).await;
     let reader = Browser::sign_in(&platform, &reader).await;
     let neighbour = Browser::sign_in(&platform, &neighbour).await;
     let anybody = anybody(&platform);
 
-    for (page, scope) in pages(id) {
-        let path = format!("/s/acme/{page}");
-        let expected = if scope.ends_with(":read") { 200 } else { 403 };
-        let seen = reader.get(&path).await;
-        assert_eq!(seen.status, expected, "{path}");
-        let foreign = neighbour.get(&path).await;
-        let is_hidden = foreign.status == 404 || (scope == "admin" && foreign.status == 403);
-        assert!(is_hidden, "{path}: {foreign:?}");
-        assert!(!foreign.text.contains(&receiver.url("")), "{path}");
-        let unknown = anybody.get(&path).await;
+    let routes = routes::all(&ids);
+    assert!(routes.len() > 50, "{routes:?}");
+    for route in routes {
+        let Need::Scope(scope) = route.need else {
+            continue;
+        };
+        let path = &route.path;
+        if !route.is_page() {
+            let seen = reader.post(path, "enabled=false").await;
+            assert_eq!(seen.status, 403, "{path}");
+            let foreign = neighbour.post(path, "enabled=false").await;
+            is_hidden(&route, &foreign);
+            let form = Some(String::from("enabled=false"));
+            let unknown = anybody.send(Method::POST, path, &[FORM], form).await;
+            assert!(matches!(unknown.status.as_u16(), 303 | 403), "{unknown:?}");
+            continue;
+        }
+        is_hidden(&route, &neighbour.get(path).await);
+        let unknown = anybody.get(path).await;
         assert_eq!(unknown.status, 303, "{path}");
+        let location = unknown.header("location");
+        assert!(location.starts_with("/sign-in?back="), "{path}");
+        if !route.is_stream() {
+            let expected = if scope.ends_with(":read") { 200 } else { 403 };
+            let seen = reader.get(path).await;
+            assert_eq!(seen.status, expected, "{path}");
+            is_for_readers(path, &seen);
+        }
+    }
+    assert_eq!(everything(&platform, &ids).await, before, "nothing changed");
+}
+
+/// What is of another space is not there, and what is for admins is not for others; nothing is told
+/// of either.
+#[track_caller]
+fn is_hidden(route: &Route, answer: &Answer) {
+    let is_for_admins = route.need == Need::Scope("admin");
+    let is_hidden = match answer.status.as_u16() {
+        404 => route.is_of_space(),
+        403 => is_for_admins,
+        _ => false,
+    };
+    assert!(is_hidden, "{route:?}: {answer:?}");
+    for secret in ["t0p-secret", "127.0.0.1", "evt-1"] {
+        let is_asked = route.path.contains(secret);
         assert!(
-            unknown.header("location").starts_with("/sign-in?back="),
-            "{path}"
+            is_asked || !answer.text.contains(secret),
+            "{route:?}: {answer:?}"
         );
-        for (name, part) in [
-            ("content-security-policy", "script-src 'self';"),
-            ("x-frame-options", "DENY"),
-            ("x-content-type-options", "nosniff"),
-            ("cache-control", "no-store"),
-        ] {
-            assert!(seen.header(name).contains(part), "{path}: {name}");
-        }
-        // Nothing that the policy would stop, and no button that would be refused.
-        for inline in ["<script>", " style=", " onclick="] {
-            assert!(!seen.text.contains(inline), "{path}: {inline}");
-        }
-        let offers = [
-            "New webhook",
-            ">Edit<",
-            ">Delete",
-            "Redeliver",
-            "Send a test",
-        ];
-        let offered = offers.iter().find(|offer| seen.text.contains(**offer));
-        assert_eq!(offered, None, "{path}");
     }
-    for (form, _) in forms(id) {
-        let path = format!("/s/acme/{form}");
-        assert_eq!(
-            reader.post(&path, "enabled=false").await.status,
-            403,
-            "{path}"
-        );
-        let foreign = neighbour.post(&path, "enabled=false").await.status;
-        assert!(foreign == 404 || foreign == 403, "{path}: {foreign}");
+}
+
+/// It has the headers that protect it, nothing that they would stop, and no button that would be
+/// refused.
+#[track_caller]
+fn is_for_readers(path: &str, seen: &Answer) {
+    for (name, part) in [
+        ("content-security-policy", "script-src 'self';"),
+        ("x-frame-options", "DENY"),
+        ("x-content-type-options", "nosniff"),
+        ("cache-control", "no-store"),
+    ] {
+        assert!(seen.header(name).contains(part), "{path}: {name}");
     }
-    for page in ["/admin/spaces", "/admin/tokens", "/admin/status"] {
-        assert_eq!(reader.get(page).await.status, 403, "{page}");
+    for inline in ["<script>", " style=", " onclick="] {
+        assert!(!seen.text.contains(inline), "{path}: {inline}");
     }
-    let after = platform
-        .http
-        .get(&format!("/spaces/acme/webhooks/{id}"))
-        .await
-        .expect(200);
-    assert_eq!(after["version"], webhook["version"], "nothing was changed");
+    let offers = [
+        "New webhook",
+        ">Edit<",
+        ">Delete",
+        "Redeliver</button>",
+        "Send a test",
+    ];
+    let offered = offers.iter().find(|offer| seen.text.contains(**offer));
+    assert_eq!(offered, None, "{path}");
 }
 
 #[tokio::test]
 async fn a_form_that_is_not_of_this_session_changes_nothing() {
     let platform = Platform::start().await;
-    let receiver = Receiver::start().await;
-    let webhook = platform
-        .webhook("acme", &receiver.url("/"), json!({}))
-        .await;
-    let id = webhook["id"].as_str().unwrap();
+    let receiver = Receiver::answering([400]).await;
+    let fields = json!({"delivery": {"maxRetries": 0}});
+    let ids = furnished(&platform, &receiver, fields).await;
     let token = platform.token(None, &["admin"]).await;
+    let before = everything(&platform, &ids).await;
     let browser = Browser::sign_in(&platform, &token).await;
     let other = Browser::sign_in(&platform, &token).await;
     let own = format!("csrf={}", browser.mark);
@@ -173,8 +164,12 @@ async fn a_form_that_is_not_of_this_session_changes_nothing() {
         ("origin", "https://evil.example"),
         ("host", "console.example"),
     ];
-    for (form, _) in forms(id) {
-        let path = format!("/s/acme/{form}");
+    let routes = routes::all(&ids);
+    for route in routes.iter().filter(|route| !route.is_page()) {
+        let path = &route.path;
+        if path == "/sign-in" {
+            continue;
+        }
         let foreign = format!("csrf={}", other.mark);
         for (form, headers) in [
             ("", &[][..]),
@@ -183,16 +178,9 @@ async fn a_form_that_is_not_of_this_session_changes_nothing() {
             (own.as_str(), &cross),
             (own.as_str(), &origin),
         ] {
-            let answer = browser.send(&path, form, headers).await;
+            let answer = browser.send(path, form, headers).await;
             assert_eq!(answer.status, 403, "{path} with {form:?} and {headers:?}");
         }
-    }
-    for path in ["/sign-out", "/theme", "/admin/tokens", "/admin/spaces"] {
-        assert_eq!(
-            browser.send(path, "csrf=x", &[]).await.status,
-            403,
-            "{path}"
-        );
     }
     let form = Some(format!("token={token}"));
     let headers = [FORM, cross[0]];
@@ -200,12 +188,7 @@ async fn a_form_that_is_not_of_this_session_changes_nothing() {
         .send(Method::POST, "/sign-in", &headers, form)
         .await;
     assert_eq!(forged.status, 403, "nobody is signed in by another site");
-    let after = platform
-        .http
-        .get(&format!("/spaces/acme/webhooks/{id}"))
-        .await
-        .expect(200);
-    assert_eq!(after["version"], 1);
+    assert_eq!(everything(&platform, &ids).await, before, "nothing changed");
     assert_eq!(
         browser.get("/egress").await.status,
         200,
@@ -382,29 +365,26 @@ async fn script_shows_as_text_wherever_it_comes_from() {
         "filters": [{"not": {"equals": [{"doc": "title"}, SCRIPT.repeat(2)]}}],
         "delivery": {"maxRetries": 0},
     });
-    let webhook = platform.webhook("acme", &receiver.url("/"), fields).await;
-    let id = webhook["id"].as_str().unwrap();
-    platform.publish("acme", "evt-1", "Entry.publish").await;
-    let delivery = &platform
-        .items("/spaces/acme/deliveries?status=dead", 1)
-        .await[0];
-    let delivery = delivery["id"].as_str().unwrap();
+    let ids = furnished(&platform, &receiver, fields).await;
     let token = platform.token(None, &["admin"]).await;
     let browser = Browser::sign_in(&platform, &token).await;
-    let mut paths: Vec<String> = pages(id)
-        .iter()
-        .map(|(page, _)| format!("/s/acme/{page}"))
-        .collect();
+    // Pages that ask before they act are left out where there is nothing to act on.
+    let is_shown = |route: &Route| {
+        let Route { path, .. } = route;
+        let is_asking = ["/remove", "/cancel", "/revoke"].iter();
+        let is_page = route.is_page() && matches!(route.need, Need::Scope(_));
+        is_page && !route.is_stream() && !is_asking.clone().any(|end| path.ends_with(end))
+    };
+    let routes = routes::all(&ids).into_iter().filter(is_shown);
+    let mut paths: Vec<String> = routes.map(|route| route.path).collect();
+    let id = &ids.webhook;
     paths.extend([
         format!("/s/acme/webhooks/{id}?tab=deliveries"),
         format!("/s/acme/webhooks/{id}?tab=settings"),
         format!("/s/acme/webhooks?q={SCRIPT}")
             .replace('<', "%3C")
             .replace('>', "%3E"),
-        format!("/s/acme/deliveries/{delivery}"),
-        String::from("/s/acme/events/evt-1"),
         String::from("/s/acme/events?q=%22%3E%3Cscript%3E"),
-        String::from("/admin/tokens"),
     ]);
     for path in &paths {
         let page = browser.get(path).await;
@@ -412,7 +392,7 @@ async fn script_shows_as_text_wherever_it_comes_from() {
         assert!(!page.text.contains("<script>"), "{path}");
     }
     let shown = browser
-        .get(&format!("/s/acme/deliveries/{delivery}"))
+        .get(&format!("/s/acme/deliveries/{}", ids.delivery))
         .await
         .text;
     assert!(

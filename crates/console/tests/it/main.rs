@@ -12,4 +12,5 @@ mod log;
 mod pending;
 mod platform;
 mod replay;
+mod routes;
 mod schemathesis;
