@@ -72,10 +72,7 @@ impl Response {
     /// `ambiguous_framing`.
     pub fn notes(&self) -> impl Iterator<Item = &'static str> {
         let truncated = self.body_truncated.then_some("body_truncated");
-        let encoded = self
-            .headers
-            .contains_key(header::CONTENT_ENCODING)
-            .then_some("encoded");
+        let encoded = is_encoded(&self.headers).then_some("encoded");
         let ambiguous = has_ambiguous_framing(&self.headers).then_some("ambiguous_framing");
         self.body_error
             .map(BodyError::code)
@@ -126,6 +123,16 @@ pub struct Timings {
     pub first_byte: Option<Duration>,
     /// The whole exchange, with the body.
     pub total: Duration,
+}
+
+/// Whether the body is written in a coding, other than the one that changes nothing.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CONTENT_ENCODING);
+    let mut codings = values
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii);
+    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 /// Whether a recipient could take the end of the body to be elsewhere than we do (RFC 9112,

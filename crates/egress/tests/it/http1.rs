@@ -1,5 +1,7 @@
 //! `reference/response-corpus.md`, sections A to D and H: what HTTP/1.1 servers may answer.
 
+mod neighbours;
+
 use std::time::Duration;
 
 use bytes::Bytes;
