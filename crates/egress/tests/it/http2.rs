@@ -1,5 +1,7 @@
 //! `reference/response-corpus.md`, section G: what HTTP/2 servers may answer, frame by frame.
 
+mod neighbours;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
