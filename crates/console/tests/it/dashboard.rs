@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use tidings_nats::egress::Registry;
-use tidings_nats::topology::WEBHOOKS_BUCKET;
+use tidings_nats::topology::{ATTEMPTS, WEBHOOKS_BUCKET};
 use tidings_testkit::{Answer as Reply, Receiver, eventually};
 
 use crate::browser::{Browser, FORM, anybody, give_token};
@@ -577,4 +577,46 @@ async fn thousands_of_webhooks_of_a_space_are_listed_quickly_and_page_by_page() 
         .expect(200);
     assert_eq!(first["items"].as_array().unwrap().len(), 200);
     assert!(first["nextCursor"].is_string());
+}
+
+#[tokio::test]
+async fn every_page_of_a_space_says_when_the_log_lags_behind_and_when_it_no_longer_does() {
+    let platform = Platform::start().await;
+    let token = platform.token(Some("acme"), &["deliveries:read"]).await;
+    let browser = Browser::sign_in(&platform, &token).await;
+    let page = browser.get("/s/acme/deliveries").await;
+    assert!(!page.text.contains("The delivery log is"), "{page:?}");
+    let kept = platform.context.get_stream(ATTEMPTS).await.unwrap();
+    let config = kept.cached_info().config.clone();
+    // What happens to a stream that the log cannot read.
+    platform.context.delete_stream(ATTEMPTS).await.unwrap();
+
+    let says = async |notice: bool| {
+        let page = browser.get("/s/acme/deliveries").await;
+        assert_eq!(page.status, 200);
+        match page
+            .text
+            .contains("behind; what happened since is not shown yet.")
+            == notice
+        {
+            true => Ok(()),
+            false => Err(page.text),
+        }
+    };
+    eventually(SOON, "the page says so", async || says(true).await).await;
+    let list = platform
+        .http
+        .get("/spaces/acme/deliveries")
+        .await
+        .expect(200);
+    assert!(list["lag"]["seconds"].as_u64() > Some(10), "{list}");
+
+    platform.context.create_stream(config).await.unwrap();
+    eventually(SOON, "the log is up again", async || says(false).await).await;
+    let list = platform
+        .http
+        .get("/spaces/acme/deliveries")
+        .await
+        .expect(200);
+    assert_eq!(list["lag"]["seconds"], 0);
 }

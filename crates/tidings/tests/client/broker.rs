@@ -18,7 +18,7 @@ use tokio::process::Command;
 /// The private key of all tests.
 pub(crate) const KEY: &str = "tdgk_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA";
 
-const ENDS_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const ENDS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A broker with everything that `tidings provision` makes.
 pub(crate) struct Broker {

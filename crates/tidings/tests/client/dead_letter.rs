@@ -8,6 +8,7 @@ use tidings_nats::topology::{DEAD_LETTERS, DELIVERIES};
 use tidings_proto::v1;
 
 use crate::broker::{Broker, letter};
+use crate::terminal;
 
 const REDELIVER: [&str; 4] = ["dead-letter", "redeliver", "--space", "acme"];
 
@@ -190,4 +191,30 @@ async fn what_cannot_be_sent_stays_a_dead_letter() {
     );
     let unknown = broker.run(&[&REDELIVER[..], &["dlv_nope"]].concat()).await;
     unknown.failed(1, &["dlv_nope"]);
+}
+
+#[tokio::test]
+async fn on_a_terminal_a_bar_tells_how_far_a_bulk_redelivery_has_come() {
+    let broker = Broker::provisioned().await;
+    let webhook = broker.webhook().await;
+    for id in ["dlv_a", "dlv_b", "dlv_c"] {
+        let dead = letter(&webhook, id, "exhausted");
+        broker
+            .put(&format!("tidings.dead.acme.{webhook}"), &dead)
+            .await;
+    }
+    let all = ["dead-letter", "redeliver", "--all", "--yes"];
+
+    let seen = terminal::seen(&broker, &all).await;
+
+    assert!(
+        seen.contains("\r\x1b[Kredelivering [##########...."),
+        "{seen:?}"
+    );
+    assert!(seen.contains("] 1/3"), "{seen:?}");
+    assert!(
+        seen.ends_with("\r\x1b[K"),
+        "it is gone at the end: {seen:?}"
+    );
+    assert_eq!(broker.messages("DELIVERIES").await, 3);
 }

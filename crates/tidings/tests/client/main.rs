@@ -13,5 +13,6 @@ mod operate;
 mod provision;
 mod secrets;
 mod settings;
+mod terminal;
 mod token;
 mod webhook;

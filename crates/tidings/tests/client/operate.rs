@@ -7,6 +7,7 @@ use tidings_proto::v1;
 use tidings_testkit::Process;
 
 use crate::broker::{Broker, attempt, text};
+use crate::terminal;
 
 const WITHIN: Duration = Duration::from_secs(30);
 const ACME: [&str; 2] = ["--space", "acme"];
@@ -109,10 +110,16 @@ async fn a_replay_is_counted_sent_and_listed() {
         "{done}"
     );
     assert_eq!(broker.messages("DELIVERIES").await, 2);
+    // On a terminal a bar tells how far it has come, and is gone at the end.
+    let seen = terminal::seen(&broker, &[&start[..], &["--yes"]].concat()).await;
+    assert!(seen.contains("\r\x1b[Ksending again ["), "{seen:?}");
+    assert!(seen.contains("] 0/2"), "{seen:?}");
+    assert!(seen.ends_with("\r\x1b[K"), "{seen:?}");
     let listed = broker
         .json(&[&["replay", "list"][..], &ACME].concat())
         .await;
-    assert_eq!(listed[0]["id"], done["id"]);
+    assert_eq!(listed.as_array().map(Vec::len), Some(2));
+    assert_eq!(listed[1]["id"], done["id"]);
     let id = text(&done["id"]);
     let ended = [&["replay", "cancel", id][..], &ACME].concat();
     broker.run(&ended).await.failed(1, &[id]);
