@@ -22,8 +22,6 @@ use crate::partitions::Tenure;
 use crate::permits::Permits;
 use state::{Answer, State};
 
-/// Who would wait longer for a slot does not wait here.
-const SLOT_WAIT_EXPECTED_MAX: Duration = Duration::from_millis(250);
 /// Nobody waits here longer than this, whatever was expected.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// Who wakes up so much too late was stopped together with this whole process, or with the machine,
@@ -115,9 +113,9 @@ impl Gate {
             match answer {
                 Answer::Go { is_probe } => return Entry::Open(self.slot(is_probe)),
                 Answer::Later(wait) => return Entry::Later { wait, has_turn },
-                Answer::Full => {
+                Answer::Full { patience } => {
                     if waiting.is_none() {
-                        if self.state().slots.expected_wait() > SLOT_WAIT_EXPECTED_MAX {
+                        if self.state().slots.expected_wait() > patience {
                             let wait = self.state().slots.turn(Instant::now());
                             return Entry::Later { wait, has_turn };
                         }

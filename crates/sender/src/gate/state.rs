@@ -9,12 +9,14 @@ use tidings_core::webhook::{DeliveryPlan, EndpointState, RateLimit, Status};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Visit;
 use super::slots::Slots;
+use super::{Visit, WAIT_MAX};
 use crate::hosts::Host;
 
 /// A probe may take this much longer than its request: it waits for a permit first.
 const PROBE_GRACE: Duration = Duration::from_secs(1);
+/// Who would wait longer for a slot does not wait in the sender, as a rule.
+pub(super) const PATIENCE: Duration = Duration::from_millis(250);
 /// Nobody who waits for the end of a pause stays away longer than this: it may end early.
 const LOOK_MAX: Duration = Duration::from_secs(300);
 /// So many of those that wait come back for a pause's end, or shortly, to be the probe and to begin
@@ -60,8 +62,8 @@ pub(super) enum Answer {
     Go { is_probe: bool },
     /// It comes back after this time.
     Later(Duration),
-    /// No slot is free.
-    Full,
+    /// No slot is free, and who would wait longer than this for one does not wait here.
+    Full { patience: Duration },
     /// Its turn is after this time.
     NotBefore(Duration),
 }
@@ -104,7 +106,8 @@ impl State {
             if self.slots.is_stalled(visit.plan.timeout, at) {
                 self.news.extend(self.pause.stall(now));
             }
-            return Answer::Full;
+            let patience = self.patience(visit, at);
+            return Answer::Full { patience };
         }
         let limit = visit.plan.rate_limit;
         let (beginning, is_succession) = (self.beginning, visit.tenure.is_succession);
@@ -132,6 +135,16 @@ impl State {
         match self.slots.is_quick(at) {
             true => full,
             false => full.min(visit.permits.share_max()),
+        }
+    }
+
+    /// How long a wait for a slot is worth waiting here, where it takes room that others could use. A
+    /// host that is full of quick requests has slots for all its webhooks again and again.
+    fn patience(&self, visit: &Visit<'_>, at: Instant) -> Duration {
+        let is_busy = visit.host.is_some_and(Host::is_full) && self.slots.is_quick(at);
+        match is_busy {
+            true => WAIT_MAX,
+            false => PATIENCE,
         }
     }
 

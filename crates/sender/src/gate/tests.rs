@@ -157,7 +157,7 @@ async fn an_endpoint_that_recovers_is_waited_for_again() {
         sleep(Duration::from_millis(5)).await;
         drop(quick);
     }
-    assert!(house.gate.state().slots.expected_wait() < SLOT_WAIT_EXPECTED_MAX);
+    assert!(house.gate.state().slots.expected_wait() < state::PATIENCE);
 }
 
 #[tokio::test(start_paused = true)]
