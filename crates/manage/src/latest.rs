@@ -2,7 +2,7 @@
 //!
 //! Asking for each key alone takes a round trip each; a space may have thousands of webhooks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -34,11 +34,31 @@ pub(crate) async fn latest(
     bucket: &Store,
     keys: &str,
 ) -> Result<BTreeMap<String, Value>> {
+    read(context, bucket, keys, false).await
+}
+
+/// The same without the values: where there are many, they are most of it.
+pub(crate) async fn latest_keys(
+    context: &Context,
+    bucket: &Store,
+    keys: &str,
+) -> Result<BTreeSet<String>> {
+    let found = read(context, bucket, keys, true).await?;
+    Ok(found.into_keys().collect())
+}
+
+async fn read(
+    context: &Context,
+    bucket: &Store,
+    keys: &str,
+    headers_only: bool,
+) -> Result<BTreeMap<String, Value>> {
     let failed = |error: &dyn fmt::Display| Error::broker(&bucket.name, error);
     let config = OrderedConfig {
         deliver_subject: context.client().new_inbox(),
         filter_subject: format!("{}{keys}", bucket.prefix),
         deliver_policy: DeliverPolicy::LastPerSubject,
+        headers_only,
         ..OrderedConfig::default()
     };
     let consumer = bucket.stream.create_consumer(config).await;

@@ -1,6 +1,7 @@
 //! Webhooks: checked, sealed, stored and recorded.
 
 mod draft;
+mod page;
 mod reach;
 mod secret;
 mod state;

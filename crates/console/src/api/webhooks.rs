@@ -47,12 +47,14 @@ pub(super) async fn list(
     if !after.is_empty() && after.parse::<WebhookId>().is_err() {
         return Err(bad_cursor());
     }
-    let found = app.manage.webhooks(Some(&space)).await.map_err(problem)?;
-    let mut left = found
-        .iter()
-        .filter(|kept| kept.webhook.id.as_str() > after.as_str());
-    let items: Vec<Value> = left.by_ref().take(limit).map(Kept::view).collect();
-    let next = left.next().and(items.last()).map(|last| last["id"].clone());
+    let mut left = app.manage.webhook_ids(&space).await.map_err(problem)?;
+    left.retain(|id| id.as_str() > after.as_str());
+    let is_last = left.len() <= limit;
+    left.truncate(limit);
+    let found = app.manage.webhooks_of(&space, &left).await;
+    let found = found.map_err(problem)?;
+    let items: Vec<Value> = found.iter().map(Kept::view).collect();
+    let next = left.last().filter(|_| !is_last);
     Ok(Json(json!({ "items": items, "nextCursor": next })))
 }
 

@@ -57,7 +57,7 @@ pub(crate) async fn list(
     let is_first = cursor.is_none();
     let log = &visitor.desk.app.log;
     let found = log.deliveries(space.as_str(), filter, cursor, PAGE).await?;
-    let names = visitor.desk.names(&space).await?;
+    let names = visitor.desk.all_names(&space).await?;
     let row = |delivery: &crate::log::Delivery| {
         let name = names.get(&delivery.webhook);
         let name = name.map_or(delivery.webhook.as_str(), String::as_str);

@@ -152,11 +152,12 @@ pub(crate) async fn page_of(
         Err(problem) => filter.problem = problem,
         Ok(conditions) => {
             let log = &visitor.desk.app.log;
-            let names = visitor.desk.names(space).await?;
             let is_first = cursor.clone();
             let page = log
                 .deliveries(space.as_str(), conditions, is_first, PAGE)
                 .await?;
+            let wanted = page.items.iter().map(|delivery| delivery.webhook.as_str());
+            let names = visitor.desk.names(space, wanted).await?;
             for delivery in &page.items {
                 let name = names.get(&delivery.webhook);
                 let name = name.map_or(delivery.webhook.as_str(), String::as_str);

@@ -118,7 +118,10 @@ pub(crate) async fn show(
             back_text: "Webhooks",
         }));
     };
-    let names = visitor.desk.names(&space).await?;
+    let names = visitor
+        .desk
+        .names(&space, [delivery.webhook.as_str()])
+        .await?;
     let name = names.get(&delivery.webhook).cloned();
     let name = name.unwrap_or_else(|| format!("{} (deleted)", delivery.webhook));
     let (notice, notice_tone) = notice(asked.has("redelivered"), is_test);

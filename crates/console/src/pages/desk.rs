@@ -1,11 +1,13 @@
 //! What all handlers share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tidings_core::id::WebhookId;
 use tidings_core::name::Space;
 use tidings_manage::Result;
+use tidings_manage::webhook::Kept;
 use tokio::time::Instant;
 
 use super::live::Streams;
@@ -70,20 +72,26 @@ impl Desk {
         (now.duration_since(*at) < KEPT_FOR).then(|| Arc::clone(names))
     }
 
-    /// What the webhooks of a space are called.
-    pub(crate) async fn names(&self, space: &Space) -> Result<Names> {
+    /// What these webhooks of a space are called; deleted ones are left out.
+    pub(crate) async fn names(
+        &self,
+        space: &Space,
+        wanted: impl IntoIterator<Item = &str>,
+    ) -> Result<HashMap<String, String>> {
+        let wanted: BTreeSet<&str> = wanted.into_iter().collect();
+        let ids = wanted.into_iter().filter_map(|id| id.parse().ok());
+        let ids: Vec<WebhookId> = ids.collect();
+        let found = self.app.manage.webhooks_of(space, &ids).await?;
+        Ok(found.iter().map(name).collect())
+    }
+
+    /// What all webhooks of a space are called, for choosing one.
+    pub(crate) async fn all_names(&self, space: &Space) -> Result<Names> {
         let now = Instant::now();
         if let Some(names) = self.kept_names(space, now) {
             return Ok(names);
         }
         let webhooks = self.app.manage.webhooks(Some(space)).await?;
-        let name = |kept: &tidings_manage::webhook::Kept| {
-            let definition = &kept.webhook.definition;
-            (
-                kept.webhook.id.to_string(),
-                shown_name(&definition.name, &definition.url),
-            )
-        };
         let names: Names = Arc::new(webhooks.iter().map(name).collect());
         let mut all = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= SPACES_MAX {
@@ -101,6 +109,12 @@ impl Desk {
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
     }
+}
+
+fn name(kept: &Kept) -> (String, String) {
+    let definition = &kept.webhook.definition;
+    let name = shown_name(&definition.name, &definition.url);
+    (kept.webhook.id.to_string(), name)
 }
 
 /// What a webhook is called: its name, or else where it sends to.

@@ -1,6 +1,8 @@
 //! Replays: spans of deliveries that are sent again. Counted first, then started, watched, and
 //! stopped if need be.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
@@ -15,7 +17,7 @@ use tidings_manage::Error;
 use tidings_manage::replay::{Replay, State};
 
 use super::answer::{Answer, Confirm, html, see};
-use super::desk::{Names, shown_name};
+use super::desk::shown_name;
 use super::fields::{Fields, civil, time};
 use super::frame::Frame;
 use super::guard::{Asked, Posted, Visitor, webhook_id};
@@ -49,7 +51,11 @@ pub(crate) async fn list(visitor: Visitor, Path(space): Path<String>) -> Answer 
     let mut replays = visitor.desk.app.manage.replays(Some(&space)).await?;
     replays.retain(|replay| !replay.only_count);
     replays.sort_by_key(|replay| std::cmp::Reverse(replay.created_at));
-    let names = visitor.desk.names(&space).await?;
+    let wanted = replays
+        .iter()
+        .filter_map(|replay| replay.range.webhook.as_ref());
+    let wanted = wanted.map(WebhookId::as_str);
+    let names = visitor.desk.names(&space, wanted).await?;
     let row = |replay: &Replay| Row {
         badge: badge(replay),
         webhook_name: name_of(replay, &names),
@@ -85,7 +91,8 @@ struct Page {
 pub(crate) async fn show(visitor: Visitor, Path((space, id)): Path<(String, String)>) -> Answer {
     let space = visitor.space(&space, Scope::DeliveriesRead)?;
     let replay = visitor.desk.app.manage.replay(&space, &id).await?;
-    let names = visitor.desk.names(&space).await?;
+    let wanted = replay.range.webhook.as_ref().map(WebhookId::as_str);
+    let names = visitor.desk.names(&space, wanted).await?;
     let name = name_of(&replay, &names);
     let topics: Vec<String> = replay
         .range
@@ -365,7 +372,7 @@ fn read(fields: &Fields, webhook: &WebhookId) -> Result<NewReplay, Vec<FieldErro
     }
 }
 
-fn name_of(replay: &Replay, names: &Names) -> String {
+fn name_of(replay: &Replay, names: &HashMap<String, String>) -> String {
     match &replay.range.webhook {
         None => String::from("all webhooks"),
         Some(id) => {

@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::Path;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tidings_core::id::WebhookId;
 use tidings_core::name::Space;
 use tidings_core::token::Scope;
 use tidings_core::webhook::Status;
@@ -62,16 +63,15 @@ pub(crate) async fn list(
 ) -> Answer {
     let space = visitor.space(&space, Scope::WebhooksRead)?;
     let frame = visitor.frame("Webhooks", "webhooks", &space).await?;
-    let mut webhooks = visitor.desk.app.manage.webhooks(Some(&space)).await?;
-    let total = webhooks.len();
-    webhooks.retain(|kept| is_wanted(kept, &asked));
-    // The newest first, as in every other list.
-    webhooks.reverse();
-    let pages = webhooks.len().div_ceil(PAGE).max(1);
-    let page = asked.parse("page").unwrap_or(1).clamp(1, pages);
-    let shown = webhooks.iter().skip((page - 1) * PAGE).take(PAGE);
+    let Found {
+        total,
+        page,
+        pages,
+        shown,
+    } = find(&visitor, &space, &asked).await?;
     let may_see_health = frame.may.deliveries_read;
     let rows: Vec<_> = shown
+        .iter()
         .map(|kept| row(&visitor, &space, kept, may_see_health))
         .collect();
     let rows = stream::iter(rows).buffered(READS_AT_ONCE);
@@ -90,6 +90,48 @@ pub(crate) async fn list(
         base,
         frame,
     }))
+}
+
+/// A page of the webhooks that are looked for.
+struct Found {
+    total: usize,
+    page: usize,
+    pages: usize,
+    shown: Vec<Kept>,
+}
+
+/// The newest first, as in every other list. Only who searches makes all definitions be read.
+async fn find(visitor: &Visitor, space: &Space, asked: &Fields) -> Answer<Found> {
+    let manage = &visitor.desk.app.manage;
+    let place = |count: usize| {
+        let pages = count.div_ceil(PAGE).max(1);
+        let page: usize = asked.parse("page").unwrap_or(1).clamp(1, pages);
+        (page, pages)
+    };
+    let is_search = !asked.text("q").is_empty() || !asked.text("state").is_empty();
+    if !is_search {
+        let ids = manage.webhook_ids(space).await?;
+        let (page, pages) = place(ids.len());
+        let shown = ids.iter().rev().skip((page - 1) * PAGE).take(PAGE);
+        let shown: Vec<WebhookId> = shown.cloned().collect();
+        return Ok(Found {
+            total: ids.len(),
+            page,
+            pages,
+            shown: manage.webhooks_of(space, &shown).await?,
+        });
+    }
+    let mut all = manage.webhooks(Some(space)).await?;
+    let total = all.len();
+    all.retain(|kept| is_wanted(kept, asked));
+    let (page, pages) = place(all.len());
+    let shown = all.into_iter().rev().skip((page - 1) * PAGE).take(PAGE);
+    Ok(Found {
+        total,
+        page,
+        pages,
+        shown: shown.collect(),
+    })
 }
 
 fn is_wanted(kept: &Kept, asked: &Fields) -> bool {

@@ -576,7 +576,18 @@ async fn thousands_of_webhooks_of_a_space_are_listed_quickly_and_page_by_page() 
         .await
         .expect(200);
     assert_eq!(first["items"].as_array().unwrap().len(), 200);
-    assert!(first["nextCursor"].is_string());
+    let cursor = first["nextCursor"].as_str().unwrap();
+    assert_eq!(
+        first["items"][199]["id"], cursor,
+        "the next page goes on there"
+    );
+    let next = format!("/spaces/acme/webhooks?limit=1&cursor={cursor}");
+    let next = platform.http.get(&next).await.expect(200);
+    assert!(next["items"][0]["id"].as_str() > Some(cursor), "{next}");
+    let last = "/spaces/acme/webhooks?limit=200&cursor=wh_04900";
+    let last = platform.http.get(last).await.expect(200);
+    assert_eq!(last["items"].as_array().unwrap().len(), 99);
+    assert_eq!(last["nextCursor"], json!(null));
 }
 
 #[tokio::test]

@@ -134,14 +134,14 @@ impl Manage {
         Ok(())
     }
 
-    async fn open(&self) -> Result<(kv::Store, kv::Store)> {
+    pub(super) async fn open(&self) -> Result<(kv::Store, kv::Store)> {
         let webhooks = self.bucket(WEBHOOKS_BUCKET).await?;
         Ok((webhooks, self.bucket(ENDPOINT_STATE_BUCKET).await?))
     }
 }
 
 /// One of many: nothing if it cannot be read.
-fn kept(key: &str, value: &Value, state: Option<&Value>) -> Result<Option<Kept>> {
+pub(super) fn kept(key: &str, value: &Value, state: Option<&Value>) -> Result<Option<Kept>> {
     let webhook = match Webhook::from_stored(&value.bytes) {
         Ok(webhook) => webhook,
         Err(error) => {
@@ -171,7 +171,7 @@ fn read_state(webhook: &Webhook, value: &[u8]) -> Result<EndpointState> {
     })
 }
 
-fn key(space: &Space, id: &WebhookId) -> String {
+pub(super) fn key(space: &Space, id: &WebhookId) -> String {
     format!("{space}.{id}")
 }
 
