@@ -157,20 +157,31 @@ impl<'i> Found<'i> {
             postings: Vec::with_capacity(leads.iter().map(|lead| lead.group.len()).sum()),
             may_repeat: false,
         };
+        let mut asked = Vec::new();
         for lead in leads {
             for posting in lead.group.iter() {
-                if let Some(asked) = &posting.asks
-                    && !(keys.may_pass(&posting.tags) && asked.hold(keys.facts))
-                {
-                    continue;
+                match &posting.asks {
+                    None => found.add(posting, lead),
+                    Some(wants) if keys.may_pass(&posting.tags) => {
+                        asked.push((posting, wants, lead));
+                    }
+                    Some(_) => {}
                 }
-                let repeats = posting.repeats;
-                found.may_repeat |=
-                    repeats.by_topic || (lead.is_one_of_several && repeats.by_value);
-                found.postings.push(posting);
+            }
+        }
+        // Afterwards, so that going through the lists is not held up by reading conditions.
+        for (posting, wants, lead) in asked {
+            if wants.hold(keys.facts) {
+                found.add(posting, lead);
             }
         }
         found
+    }
+
+    fn add(&mut self, posting: &'i Posting, lead: &Lead<'i>) {
+        let repeats = posting.repeats;
+        self.may_repeat |= repeats.by_topic || (lead.is_one_of_several && repeats.by_value);
+        self.postings.push(posting);
     }
 
     fn distinct(mut self) -> Vec<&'i Posting> {
