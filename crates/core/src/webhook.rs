@@ -1,6 +1,7 @@
 //! A webhook: which events, where to send them, and how (CONTRACT.md section 4).
 
 mod check;
+mod compact;
 mod format;
 mod plan;
 mod secrets;

@@ -149,7 +149,7 @@ fn config_error(detail: String) -> Unusable {
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) space: Space,
-    /// What lies in the bucket of definitions.
+    /// What lies in the bucket of definitions, without what goes without saying.
     pub(super) stored: Option<Arc<[u8]>>,
     pub(super) recorded: Option<Box<EndpointState>>,
     /// `None` while nobody has called it.
@@ -171,7 +171,8 @@ impl Known {
 
     /// Takes in what lies in the bucket now, and was made ready to see what is wrong with it.
     pub(super) fn define(&mut self, stored: &[u8], definition: Definition) {
-        self.stored = Some(Arc::from(stored));
+        let compact = definition.webhook.as_ref().map(Webhook::to_compact);
+        self.stored = Some(compact.map_or_else(|| Arc::from(stored), Arc::from));
         self.definition = self.entry.is_some().then(|| Box::new(definition));
     }
 
