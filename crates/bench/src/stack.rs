@@ -311,7 +311,7 @@ impl Stack {
         if events > 0 {
             return Ok(Some(format!("{events} events")));
         }
-        // The last acknowledgement of each is kept back for a moment (ADR 13).
+        // The last acknowledgement of each is kept back for a moment (ADR 14).
         let deliveries = self.messages_in(DELIVERIES).await? + self.messages_in(RETRIES).await?;
         Ok((deliveries > 0).then(|| format!("{deliveries} deliveries")))
     }

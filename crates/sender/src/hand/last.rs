@@ -3,7 +3,7 @@
 //! A work-queue stream that becomes empty gives up the file of its last messages and begins another,
 //! under the stream's lock. With a delivery every few milliseconds it would become empty after each
 //! of them: a fifth of the broker's work was the making and removing of files, and whatever came
-//! meanwhile waited (ADR 13). While one message stays, the file does. A sender that dies in this
+//! meanwhile waited (ADR 14). While one message stays, the file does. A sender that dies in this
 //! moment sends that message once more, as it does with any that it has not acknowledged.
 
 use async_nats::Subject;
