@@ -44,7 +44,7 @@ pub struct Known {
     pub attempts: u32,
     /// The places of its dead letters, the newest last.
     pub letters: Vec<u64>,
-    /// Whether it waits for a retry, which the new round replaces.
+    /// Whether it waits for a retry, or was put off, which the new round replaces.
     pub is_waiting: bool,
 }
 
@@ -216,14 +216,22 @@ impl Redelivery {
     }
 
     async fn store(&self, webhook: &Webhook, again: Again<'_>) -> Result<u32> {
-        self.publisher
+        // What is put off from now on is the new round itself, which a paused webhook sends back to
+        // RETRIES at once.
+        let waiting_until = match again.is_waiting {
+            true => Some(self.end_of_retries().await?),
+            false => None,
+        };
+        let stored = self
+            .publisher
             .publish(self.outgoing(webhook, &again))
             .await?;
         for place in again.letters {
             self.forget_letter(*place).await?;
         }
-        if again.is_waiting {
-            self.forget_wait(&again.delivery.id).await?;
+        // A round that was stored before may be the very one that waits.
+        if let Some(end) = waiting_until.filter(|_| !stored.duplicate) {
+            self.forget_wait(&again.delivery.id, end).await?;
         }
         Ok(again.delivery.progress.attempt)
     }
@@ -322,8 +330,15 @@ impl Redelivery {
         Ok(())
     }
 
+    /// The place that the next message of RETRIES gets.
+    async fn end_of_retries(&self) -> Result<u64> {
+        let retries = self.manage.context().get_stream(RETRIES).await;
+        let retries = retries.map_err(|error| Error::broker(RETRIES, error))?;
+        Ok(retries.cached_info().state.last_sequence + 1)
+    }
+
     /// Takes back the retry that a delivery waits for: the new round has it now.
-    async fn forget_wait(&self, id: &DeliveryId) -> Result<()> {
+    async fn forget_wait(&self, id: &DeliveryId, end: u64) -> Result<()> {
         let context = self.manage.context();
         let retries = context.get_stream_no_info(RETRIES).await;
         let retries = retries.map_err(|error| Error::broker(RETRIES, error))?;
@@ -331,7 +346,7 @@ impl Redelivery {
             format!("tidings.later.*.*.{id}.>"),
             format!("tidings.later.*.*.ref.*.{id}.>"),
         ] {
-            let purged = retries.purge().filter(subject).await;
+            let purged = retries.purge().filter(subject).sequence(end).await;
             purged.map_err(|error| Error::broker(RETRIES, error))?;
         }
         Ok(())

@@ -168,7 +168,7 @@ impl Hand {
     /// is polled.
     pub async fn keep_alive(&self) {
         let mut looks = tokio::time::interval(LOOK_INTERVAL);
-        let mut dues = tokio::time::interval(KEPT_BACK);
+        let mut dues = tokio::time::interval(KEPT_BACK / 5);
         loop {
             tokio::select! {
                 _ = looks.tick() => {

@@ -17,7 +17,6 @@ use tidings_egress::{Exchange, Response, Timings};
 use tidings_nats::publish::{Outgoing, Publisher};
 use tidings_nats::subject;
 use tidings_proto::{SCHEMA_VERSION, timestamp_to_wire, v1};
-use tidings_service::clock;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -68,13 +67,13 @@ impl Recorder {
     }
 
     /// Stores that a delivery, which lies at `place`, waits for its first attempt because of
-    /// `hindrance`; or gives up after a few tries.
+    /// `hindrance`, as was found `at`; or gives up after a few tries.
     pub async fn waiting(
         &self,
         opened: &Opened,
         place: Place,
-        hindrance: Hindrance,
-        until: Option<Timestamp>,
+        (hindrance, until): (Hindrance, Option<Timestamp>),
+        at: Timestamp,
     ) {
         let delivery = &opened.delivery;
         let waiting = v1::Waiting {
@@ -86,7 +85,7 @@ impl Recorder {
             event_sequence: delivery.event_sequence,
             topic: opened.event.topic.to_string(),
             created_at: Some(timestamp_to_wire(delivery.created_at)),
-            at: Some(timestamp_to_wire(clock::now())),
+            at: Some(timestamp_to_wire(at)),
             reason: hindrance.to_string(),
             until: until.map(timestamp_to_wire),
             sender: self.sender.clone(),

@@ -149,6 +149,8 @@ impl Sender {
     /// Settles a delivery that gets no attempt now. What keeps it from its first is recorded.
     async fn settle(&self, taken: Taken, opened: &Opened, step: Step) {
         let place = taken.place;
+        // Before anything is stored: what becomes a dead letter after all did so later.
+        let at = clock::now();
         let mut told = None;
         if let Step::PutOff { hindrance, .. } = step
             && let Some((hindrance, until)) = hindrance
@@ -158,8 +160,8 @@ impl Sender {
             told = is_told.then_some((hindrance, until));
         }
         let record = async {
-            if let Some((hindrance, until)) = told {
-                let waiting = self.recorder.waiting(opened, place, hindrance, until);
+            if let Some(told) = told {
+                let waiting = self.recorder.waiting(opened, place, told, at);
                 Box::pin(waiting).await;
             }
         };
@@ -276,14 +278,16 @@ impl Sender {
 
 /// What follows for a delivery that the gate sends away for `wait`.
 fn hindered(webhook: &Entry, wait: Duration, has_turn: bool) -> Step {
-    let now = clock::now();
-    match (has_turn, webhook.gate.paused_until()) {
-        (true, _) => Step::hinder(now, wait, Hindrance::Rate),
-        (false, Some(until)) => Step::PutOff {
-            at: later(now, wait),
-            hindrance: Some((Hindrance::Paused, until)),
-        },
-        (false, None) => Step::hinder(now, wait, Hindrance::Slots),
+    let at = later(clock::now(), wait);
+    let hindrance = match (webhook.gate.paused_until(), has_turn) {
+        (Some(until), _) => (Hindrance::Paused, until),
+        (None, true) => (Hindrance::Rate, Some(at)),
+        (None, false) => (Hindrance::Slots, Some(at)),
+    };
+    Step::PutOff {
+        at,
+        has_turn,
+        hindrance: Some(hindrance),
     }
 }
 

@@ -62,6 +62,8 @@ pub enum Step {
     PutOff {
         /// When it is due.
         at: Timestamp,
+        /// Whether its webhook's rate allows it then.
+        has_turn: bool,
         /// What keeps it, and until when as far as that is known; nothing if that is of no
         /// interest to anybody.
         hindrance: Option<(Hindrance, Option<Timestamp>)>,
@@ -88,6 +90,7 @@ impl Step {
     pub fn put_off(now: Timestamp, wait: Duration) -> Self {
         Self::PutOff {
             at: later(now, wait),
+            has_turn: false,
             hindrance: None,
         }
     }
@@ -98,6 +101,7 @@ impl Step {
         let at = later(now, wait);
         Self::PutOff {
             at,
+            has_turn: false,
             hindrance: Some((hindrance, Some(at))),
         }
     }
@@ -208,9 +212,14 @@ impl Settler {
         let left = match step {
             Step::Done => Left::Nothing,
             Step::Retry { at } => self.retry(taken, opened, at).await?,
-            Step::PutOff { at, hindrance } => {
+            Step::PutOff {
+                at,
+                has_turn,
+                hindrance,
+            } => {
                 let hindrance = hindrance.map(|(hindrance, _)| hindrance);
-                self.put_off(taken, opened, at, hindrance).await?
+                self.put_off(taken, opened, at, (has_turn, hindrance))
+                    .await?
             }
             Step::Bury { reason, progress } => {
                 match (reason, &attempted) {
@@ -242,7 +251,7 @@ impl Settler {
         match self.bury_once(&letter).await {
             Err(PublishError::Full { .. }) if step.is_repeatable() => {
                 let at = later(clock::now(), UNTIL_THERE_IS_ROOM);
-                match self.put_off(taken, opened, at, None).await? {
+                match self.put_off(taken, opened, at, (false, None)).await? {
                     Left::Nothing => Ok(()),
                     Left::Letter(letter) => self.bury(*letter).await,
                 }
@@ -351,12 +360,11 @@ impl Settler {
         taken: &Taken,
         opened: &Opened,
         at: Timestamp,
-        hindrance: Option<Hindrance>,
+        (has_turn, hindrance): (bool, Option<Hindrance>),
     ) -> Result<Left, PublishError> {
         let progress = opened.delivery.progress;
         let mut headers = HeaderMap::new();
-        if hindrance == Some(Hindrance::Rate) {
-            // Its webhook's rate allows it then.
+        if has_turn {
             headers.insert(TURN, "1");
         }
         let told = tell(taken, &opened.delivery, hindrance).unwrap_or_else(|| told(taken));

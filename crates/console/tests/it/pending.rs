@@ -110,3 +110,42 @@ async fn deliveries_of_a_paused_webhook_are_in_the_log_with_the_reason() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_waits_is_not_lost_however_often_it_is_sent_again() {
+    let platform = Platform::start().await;
+    let receiver = Receiver::start().await;
+    let webhook = platform
+        .webhook("acme", &receiver.url("/"), json!({}))
+        .await;
+    let webhook = webhook["id"].as_str().unwrap().to_owned();
+    let path = format!("/spaces/acme/webhooks/{webhook}");
+    let (_, delivered) = paused(&platform, &webhook).await;
+    let list = format!("{path}/deliveries?status=pending");
+    let pending = platform.items(&list, 1).await.remove(0);
+    let id = pending["id"].as_str().unwrap();
+
+    for _ in 0..2 {
+        let again = format!("/spaces/acme/deliveries/{id}/redeliver");
+        platform.http.post(&again, json!({})).await.expect(202);
+        // The sender has put it off once more.
+        eventually(SOON, "nothing is left to be taken", async || {
+            let mut stream = platform.context.get_stream("DELIVERIES").await.unwrap();
+            match stream.info().await.unwrap().state.messages {
+                0 => Ok(()),
+                left => Err(left),
+            }
+        })
+        .await;
+    }
+    platform
+        .http
+        .post(&format!("{path}/resume"), json!({}))
+        .await;
+
+    let requests = receiver.wait_for(delivered + 1, SOON * 2).await;
+    let came = requests
+        .iter()
+        .filter(|request| request.header("webhook-id") == Some(id));
+    assert_eq!(came.count(), 1);
+}

@@ -20,6 +20,8 @@ static DOCS: LazyLock<[Doc; PROPERTIES_COUNT]> =
 /// To how many groups an event mostly leads: for each of its four topics, to those without a pin and
 /// those with one of each kind.
 const LEADS_MOSTLY: usize = 4 * (1 + PROPERTIES_COUNT);
+/// Room for so many matches is made at once; more is made as they are found.
+const ROOM_MAX: usize = 1_024;
 
 /// The webhooks of one space. A clone shares everything with the original, and a change copies
 /// only the way to what it touches: that is how readers keep an old index while a new one is made.
@@ -154,7 +156,14 @@ impl<'i> Found<'i> {
     /// Those of some groups that want the event.
     fn among(leads: &[Lead<'i>], keys: &EventKeys<'_, '_>) -> Self {
         let mut found = Self {
-            postings: Vec::with_capacity(leads.iter().map(|lead| lead.group.len()).sum()),
+            // Most of a large group may be ruled out.
+            postings: Vec::with_capacity(
+                leads
+                    .iter()
+                    .map(|lead| lead.group.len())
+                    .sum::<usize>()
+                    .min(ROOM_MAX),
+            ),
             may_repeat: false,
         };
         let mut asked = Vec::new();

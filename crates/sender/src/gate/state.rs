@@ -259,16 +259,19 @@ impl State {
         now: Timestamp,
     ) -> Duration {
         let (known, count) = &mut self.sent_away;
-        if *known != until {
+        let rest = until.map(|until| until.duration_since(now));
+        let rest = rest.map(|rest| Duration::try_from(rest).unwrap_or_default());
+        // In a pause that is longer than anybody stays away they come several times before its end,
+        // and only those that come for its end are counted.
+        if *known != until || rest.is_some_and(|rest| rest > LOOK_MAX) {
             (*known, *count) = (until, 0);
         }
         let place = *count;
         *count = count.saturating_add(1);
-        let Some(until) = until else {
+        let Some(rest) = rest else {
             let step = SPREAD_STEP_MIN.saturating_mul(place);
             return step.clamp(MANUAL_LOOK_MIN, LOOK_MAX);
         };
-        let rest = Duration::try_from(until.duration_since(now)).unwrap_or_default();
         let is_scout = place < SCOUTS;
         let look = match self.pause {
             Pause::Probing { .. } if is_scout => rest.min(PROBE_LOOK),

@@ -171,7 +171,7 @@ impl Known {
 
     /// Takes in what lies in the bucket now, and was made ready to see what is wrong with it.
     pub(super) fn define(&mut self, stored: &[u8], definition: Definition) {
-        let compact = definition.webhook.as_ref().map(Webhook::to_compact);
+        let compact = definition.webhook.as_ref().and_then(compact);
         self.stored = Some(compact.map_or_else(|| Arc::from(stored), Arc::from));
         self.definition = self.entry.is_some().then(|| Box::new(definition));
     }
@@ -237,6 +237,14 @@ impl Known {
         }));
         true
     }
+}
+
+/// The record without its defaults. A number in somebody's own JSON may lose its last digit when it is
+/// written once more, so records with such are kept as they are.
+fn compact(webhook: &Webhook) -> Option<Vec<u8>> {
+    let definition = &webhook.definition;
+    let is_plain = definition.filters.is_empty() && definition.transformation.is_none();
+    is_plain.then(|| webhook.to_compact())
 }
 
 #[cfg(test)]
